@@ -1,0 +1,166 @@
+"""The data section: where rows lie, which columns are read, in which order and how they are prepared."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt
+
+from mmdist.spec.base import Spec
+
+__all__ = [
+    "AugmentSpec",
+    "ColorSpec",
+    "ColumnsSpec",
+    "CropSpec",
+    "FlipSpec",
+    "GlobalOrderSpec",
+    "ImageSpec",
+    "InputDataSpec",
+    "LanesOrderSpec",
+    "OrderSpec",
+    "ReadingSpec",
+    "ShiftSpec",
+    "TextSpec",
+    "TokenizerSpec",
+    "TrainDataSpec",
+    "WordTokenizerSpec",
+]
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class ColumnsSpec(Spec):
+    """Which column of the shards plays which part. A part left out is not read."""
+
+    id: str | None = None
+    """Column with the row's name; without it a row is named by its shard and number."""
+    image: str | None = None
+    """Column with encoded pictures (binary: JPEG, PNG, GIF, BMP or WebP)."""
+    text: str | None = None
+    """Column with text (string)."""
+    label: str | None = None
+    """Column with the label (string or integer)."""
+
+
+class FlipSpec(Spec):
+    """Mirrors a picture left to right."""
+
+    type: Literal["flip"] = "flip"
+    probability: Share = 0.5
+    """Share of the pictures that are mirrored."""
+
+
+class ShiftSpec(Spec):
+    """Moves a picture up, down, left or right; the border is repeated."""
+
+    type: Literal["shift"] = "shift"
+    share: Annotated[float, Field(ge=0.0, le=0.5)] = 0.1
+    """Largest shift, as a share of the side."""
+
+
+class CropSpec(Spec):
+    """Cuts a random square-scaled part out and scales it back to the full size."""
+
+    type: Literal["crop"] = "crop"
+    min_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
+    """Smallest side of the part, as a share of the picture's side."""
+
+
+class ColorSpec(Spec):
+    """Changes brightness, contrast and saturation."""
+
+    type: Literal["color"] = "color"
+    brightness: Share = 0.1
+    """Largest change of brightness, as a share of white."""
+    contrast: Share = 0.1
+    """Largest relative change of contrast."""
+    saturation: Share = 0.1
+    """Largest relative change of saturation."""
+
+
+AugmentSpec = Annotated[FlipSpec | ShiftSpec | CropSpec | ColorSpec, Field(discriminator="type")]
+
+
+class ImageSpec(Spec):
+    """How pictures are read and prepared."""
+
+    size: tuple[PositiveInt, PositiveInt] = (64, 64)
+    """Height and width, in pixels, that every picture is scaled to."""
+    max_pixels: PositiveInt = 50_000_000
+    """Largest picture, in pixels by its header, that is decoded; a larger one is a bad row."""
+    augment: tuple[AugmentSpec, ...] = ()
+    """Random changes of the training pictures, applied in this order."""
+
+
+class WordTokenizerSpec(Spec):
+    """Words and punctuation marks, by Unicode's rules. Unknown words share one token."""
+
+    type: Literal["word"] = "word"
+    lowercase: bool = True
+    """Whether upper and lower case are one."""
+
+
+TokenizerSpec = WordTokenizerSpec
+
+
+class TextSpec(Spec):
+    """How texts are prepared."""
+
+    tokens: PositiveInt = 100
+    """Tokens per text: a longer text is cut, a shorter one padded."""
+    vocabulary: Annotated[int, Field(ge=3)] = 10_000
+    """Most tokens in the vocabulary, the padding and unknown tokens among them."""
+    tokenizer: TokenizerSpec = WordTokenizerSpec()
+    """How a text is cut into tokens. The vocabulary is learned from the training split."""
+
+
+class LanesOrderSpec(Spec):
+    """Row groups are permuted and dealt to lanes that are read side by side; see docs/design."""
+
+    type: Literal["lanes"] = "lanes"
+    lanes: PositiveInt | None = None
+    """Streams that every batch takes equal parts of; must divide the global batch size and be a multiple of
+    the workers. Default: the greatest common divisor of 32 and the global batch size."""
+    window: PositiveInt = 1
+    """Row groups of a lane that are shuffled together."""
+
+
+class GlobalOrderSpec(Spec):
+    """A full permutation of the rows, for local shards."""
+
+    type: Literal["global"] = "global"
+
+
+OrderSpec = Annotated[LanesOrderSpec | GlobalOrderSpec, Field(discriminator="type")]
+
+
+class ReadingSpec(Spec):
+    """What every job that reads rows has in common."""
+
+    columns: ColumnsSpec = ColumnsSpec(id="id", image="image", text="text", label="label")
+    """Which columns are read; given, it replaces the default as a whole."""
+    on_bad_row: Literal["quarantine", "fail"] = "quarantine"
+    """What a row that cannot be read does: it is set aside with its reason, or the job ends."""
+    max_bad_rows: Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0.0, lt=1.0)] = 0.001
+    """Bad rows that are borne: a share of the rows (0.001) or a count (10)."""
+
+
+class TrainDataSpec(ReadingSpec):
+    """The data of a train job."""
+
+    train: str
+    """Folder of Parquet shards to train on, local or remote."""
+    validation: str
+    """Folder of Parquet shards that choose the best checkpoint."""
+    test: str | None = None
+    """Folder of Parquet shards that the final report is made on; without it, the validation shards."""
+    order: OrderSpec = LanesOrderSpec()
+    """The order of the training rows."""
+    image: ImageSpec = ImageSpec()
+    text: TextSpec = TextSpec()
+
+
+class InputDataSpec(ReadingSpec):
+    """The data of an evaluate or predict job. Sizes and vocabulary come with the model."""
+
+    input: str
+    """Folder of Parquet shards, local or remote."""

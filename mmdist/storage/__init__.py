@@ -1,0 +1,24 @@
+"""Shared storage: stores, committed folders, and the events and live notes of a run."""
+
+from mmdist.storage.commit import CommitError, commit_folder, is_committed, read_committed
+from mmdist.storage.events import DRIVER, Event, EventWriter, claim_attempt, read_events
+from mmdist.storage.live import read_live, write_live
+from mmdist.storage.store import Entry, Store, is_remote, open_store
+
+__all__ = [
+    "DRIVER",
+    "CommitError",
+    "Entry",
+    "Event",
+    "EventWriter",
+    "Store",
+    "claim_attempt",
+    "commit_folder",
+    "is_committed",
+    "is_remote",
+    "open_store",
+    "read_committed",
+    "read_events",
+    "read_live",
+    "write_live",
+]
