@@ -6,7 +6,7 @@ Nothing here renames or appends. A local write is on disk (fsync of file and fol
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,7 +169,7 @@ def open_store(url: str) -> Store:
 
 def _write_local(full: str, data: bytes | memoryview, flag: int) -> None:
     folder = os.path.dirname(full)
-    os.makedirs(folder, exist_ok=True)
+    _make_folder_durably(folder)
     descriptor = os.open(full, os.O_WRONLY | os.O_CREAT | flag, 0o644)
     try:
         view = memoryview(data)
@@ -178,11 +178,26 @@ def _write_local(full: str, data: bytes | memoryview, flag: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    folder_descriptor = os.open(folder, os.O_RDONLY)
+    _sync_folder(folder)
+
+
+def _make_folder_durably(folder: str) -> None:
+    if os.path.isdir(folder):
+        return
+    parent = os.path.dirname(folder)
+    _make_folder_durably(parent)
+    with suppress(FileExistsError):
+        os.mkdir(folder)
+    # A file is only as durable as the entry of the folder that holds it.
+    _sync_folder(parent)
+
+
+def _sync_folder(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder_descriptor)
+        os.fsync(descriptor)
     finally:
-        os.close(folder_descriptor)
+        os.close(descriptor)
 
 
 _REMEDIES = {
