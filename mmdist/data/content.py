@@ -1,0 +1,159 @@
+"""Hashes of what rows hold, and sums of them that show a lost, doubled, altered or swapped value. No I/O.
+
+Each row has a key: the XXH3-64 of its id, or of its position in the row group where it has no id. A value's hash is
+XXH3-64(bytes) * (key | 1) mod 2^64, so a value counts only in its own row; the id column's hash is the key itself.
+docs/design/0002-content-ledger.md states it in full.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from mmdist.errors import DataRefusedError, Place
+
+__all__ = [
+    "CANONICAL_COLUMNS",
+    "HashedColumns",
+    "content_sums",
+    "group_weights",
+    "row_hashes",
+    "stored_columns",
+    "sum_hashes",
+    "weighted_sums",
+]
+
+UInt64Array = npt.NDArray[np.uint64]
+Int64Array = npt.NDArray[np.int64]
+
+CANONICAL_COLUMNS = ("id", "image", "text", "label")
+"""Names that importing gives to a row's parts; the index holds a sum for each that the dataset has."""
+
+_NULL_HASH = np.uint64(xxhash.xxh3_64_intdigest(b"null", seed=1))
+
+
+@dataclass(frozen=True)
+class HashedColumns:
+    """The columns of a table that are hashed, and the one of them that gives each row its key."""
+
+    key: str | None
+    """Column with the row's id; None where rows are keyed by their position in the row group."""
+    names: tuple[str, ...]
+    """Columns that are hashed, the key among them."""
+
+
+def stored_columns(names: Sequence[str]) -> HashedColumns:
+    """What importing hashes of a table with these column names: the canonical columns that it has."""
+    hashed = tuple(name for name in CANONICAL_COLUMNS if name in names)
+    return HashedColumns("id" if "id" in hashed else None, hashed)
+
+
+def row_hashes(table: pa.Table, columns: HashedColumns, *, positions: Int64Array) -> dict[str, UInt64Array]:
+    """The hash of each value, uint64 (n,) per column.
+
+    Args:
+        table: n rows, of one row group or of several.
+        columns: Which columns are hashed; each must be in the table.
+        positions: int64 (n,), each row's number in its row group. It keys rows without an id, and only those.
+
+    Raises:
+        DataRefusedError: when a column is of a type that has no bytes to hash (a float, a list, ...).
+    """
+    keys = _row_keys(table, columns.key, positions)
+    hashes = {}
+    for name in columns.names:
+        hashes[name] = (
+            keys if name == columns.key else _value_hashes(table.column(name), name)[0] * (keys | np.uint64(1))
+        )
+    return hashes
+
+
+def sum_hashes(hashes: UInt64Array) -> int:
+    """The sum mod 2^64."""
+    return int(np.sum(hashes, dtype=np.uint64))
+
+
+def content_sums(table: pa.Table) -> dict[str, int]:
+    """The sums of one whole row group by column name, as the index of an import holds them.
+
+    Args:
+        table: All rows of the row group, in their order; its canonical columns are summed, others are left out.
+    """
+    positions = np.arange(table.num_rows, dtype=np.int64)
+    hashes = row_hashes(table, stored_columns(table.column_names), positions=positions)
+    return {name: sum_hashes(values) for name, values in hashes.items()}
+
+
+def group_weights(groups: Int64Array) -> UInt64Array:
+    """An odd number per row group, uint64 (n,): splitmix64(group) | 1. It ties a row to its row group in a sum."""
+    mixed = (groups.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (mixed ^ (mixed >> np.uint64(31))) | np.uint64(1)
+
+
+def weighted_sums(hashes: Mapping[str, UInt64Array], groups: Int64Array) -> dict[str, int]:
+    """Per column the sum of hash * weight of the row's row group, mod 2^64: what the ledger adds up.
+
+    Args:
+        hashes: uint64 (n,) per column: the hashes of rows, or the sums of whole row groups.
+        groups: int64 (n,), the number of each row's row group in the dataset's index.
+    """
+    weights = group_weights(groups)
+    return {name: sum_hashes(values * weights) for name, values in hashes.items()}
+
+
+def _row_keys(table: pa.Table, key: str | None, positions: Int64Array) -> UInt64Array:
+    if key is None:
+        return group_weights(positions)
+    keys, nulls = _value_hashes(table.column(key), key)
+    if nulls is not None:
+        keys[nulls] = group_weights(positions[nulls])
+    return keys
+
+
+def _value_hashes(column: "pa.ChunkedArray[Any]", name: str) -> tuple[UInt64Array, npt.NDArray[np.bool_] | None]:
+    hashes = np.empty(len(column), np.uint64)
+    start = 0
+    for chunk in column.chunks:
+        hashes[start : start + len(chunk)] = _chunk_hashes(_as_bytes(chunk, name))
+        start += len(chunk)
+    if column.null_count == 0:
+        return hashes, None
+    nulls = column.is_null().to_numpy()
+    hashes[nulls] = _NULL_HASH
+    return hashes, nulls
+
+
+def _as_bytes(chunk: "pa.Array[Any]", name: str) -> "pa.Array[Any]":
+    if pa.types.is_dictionary(chunk.type):
+        chunk = chunk.cast(chunk.type.value_type)
+    if pa.types.is_integer(chunk.type):
+        return pc.cast(chunk, pa.string())
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    if not any(is_kind(chunk.type) for is_kind in kinds):
+        raise DataRefusedError(
+            "a column's type cannot be hashed for the content ledger",
+            expected="string, binary or integer",
+            received=str(chunk.type),
+            place=Place(key=name),
+        )
+    return chunk
+
+
+def _chunk_hashes(chunk: "pa.Array[Any]") -> UInt64Array:
+    count = len(chunk)
+    if count == 0:
+        return np.empty(0, np.uint64)
+    is_large = pa.types.is_large_string(chunk.type) or pa.types.is_large_binary(chunk.type)
+    offsets, data = (memoryview(buffer if buffer is not None else b"").cast("B") for buffer in chunk.buffers()[1:])
+    bounds = np.frombuffer(offsets, np.int64 if is_large else np.int32)[
+        chunk.offset : chunk.offset + count + 1
+    ].tolist()
+    pieces = map(data.__getitem__, map(slice, bounds, bounds[1:]))
+    return np.fromiter(map(xxhash.xxh3_64_intdigest, pieces), np.uint64, count)

@@ -1,0 +1,303 @@
+"""A dataset: one folder of Parquet shards, checked as a whole before its first row is read.
+
+A folder that mmdist imported has an index beside its shards; any other folder of shards gets one from the footers.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from mmdist.data.content import HashedColumns
+from mmdist.data.footers import ShardFooter, read_footer
+from mmdist.data.index import INDEX_FILE, RowGroupIndex, is_shard_name, read_index
+from mmdist.data.readers import ReaderPool
+from mmdist.data.schema_guard import plain_type
+from mmdist.errors import DataRefusedError, JobFileError, Place
+from mmdist.spec.data import ColumnsSpec
+from mmdist.spec.suggest import nearest
+from mmdist.storage import Store, is_remote, open_store
+from mmdist.storage.commit import COMMITTED
+
+__all__ = ["CARD_FILE", "WRITER_FILE", "Dataset", "check_columns", "open_dataset"]
+
+CARD_FILE = "dataset.json"
+WRITER_FILE = "_mmdist.json"
+"""Importing writes it first: a folder with it and without an index is an unfinished import."""
+
+_IMPORT_AGAIN = "run the import again"
+_TEXT = ("string", "large_string")
+_NAMES = (*_TEXT, "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+_ROLE_TYPES = {"id": _NAMES, "image": ("binary", "large_binary"), "text": _TEXT, "label": _NAMES}
+_LOCAL_THREADS = 4
+_REMOTE_THREADS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """An open dataset. Safe to read from several threads at once."""
+
+    store: Store
+    """The folder of the shards."""
+    schema: pa.Schema
+    """Columns of every shard."""
+    index: RowGroupIndex
+    fingerprint: str
+    """SHA-256, in hex, over the index and the schema: it names the content, not the place."""
+    card: dict[str, Any] | None
+    """What importing wrote into dataset.json; None where mmdist did not import."""
+    readers: ReaderPool
+    """Shards that are open for reading."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of all row groups."""
+        return self.index.total_rows
+
+    def read_row_group(self, group: int, columns: Sequence[str]) -> pa.Table:
+        """Reads all rows of a row group, page checksums verified.
+
+        Args:
+            group: Its number in the index.
+            columns: Names of the columns to read.
+
+        Returns:
+            The columns in the order asked for, each in one chunk or several.
+
+        Raises:
+            DataRefusedError: naming the shard and the row group, when the bytes do not agree with their checksums,
+                cannot be read as Parquet, or hold other columns or another number of rows than the index says.
+        """
+        shard = self.index.shard_name(group)
+        number = int(self.index.row_group[group])
+        place = Place(file=f"{self.store.url}/{shard}")
+        try:
+            with self.readers.borrow(shard) as reader:
+                table = reader.read_row_group(number, columns=list(columns), use_threads=False)
+        except (OSError, ValueError, IndexError, MemoryError, pa.ArrowException) as error:
+            raise DataRefusedError(
+                f"row group {number} of the shard is damaged",
+                expected="pages that agree with their checksums",
+                received=f"{type(error).__name__}: {error}",
+                place=place,
+                remedy="bring the shard back from its source, or import again",
+            ) from error
+        expected_rows = int(self.index.rows[group])
+        if table.num_rows != expected_rows or sorted(table.column_names) != sorted(columns):
+            raise DataRefusedError(
+                f"row group {number} of the shard is not the one that the dataset's index describes",
+                expected=f"{expected_rows} rows of {', '.join(columns)}",
+                received=f"{table.num_rows} rows of {', '.join(table.column_names)}",
+                place=place,
+                remedy="the shard was replaced after the dataset was opened: start the job again",
+            )
+        return table.select(list(columns))
+
+    def hashed_columns(self, columns: ColumnsSpec) -> HashedColumns:
+        """What the content ledger hashes for a job that reads these columns.
+
+        Where the index has sums, only columns with a sum, keyed by the id that importing keyed them by. Elsewhere
+        all columns that the job reads, keyed by its id column.
+        """
+        read = tuple(dict.fromkeys(name for name in _roles(columns).values() if name is not None))
+        if not self.index.has_sums:
+            return HashedColumns(columns.id, read)
+        key = "id" if "id" in self.index.content_sums else None
+        wanted = {*read, key}
+        return HashedColumns(key, tuple(name for name in self.index.content_sums if name in wanted))
+
+    def columns_to_read(self, columns: ColumnsSpec) -> tuple[str, ...]:
+        """The columns that a job reads: its own, and those that the content ledger needs besides."""
+        own = (name for name in _roles(columns).values() if name is not None)
+        return tuple(dict.fromkeys((*own, *self.hashed_columns(columns).names)))
+
+
+def open_dataset(url: str) -> Dataset:
+    """Opens a folder of Parquet shards and checks every shard's footer; no row is read.
+
+    Args:
+        url: A local folder or a URL; of an imported dataset, the folder of a split.
+
+    Raises:
+        DataRefusedError: when the folder is missing, empty or an unfinished import; when a shard is missing, empty,
+            truncated, no Parquet, has an extension type, or its columns or rows differ from the first shard's or
+            from the index. The message names the shard.
+    """
+    store = open_store(url)
+    shards = _list_shards(store)
+    indexed = _read_index(store, shards)
+    footers = _read_footers(store, shards, measure=indexed is None)
+    schema = _common_schema(store, footers)
+    if indexed is None:
+        index = RowGroupIndex.of(fact for footer in footers for fact in footer.groups)
+    else:
+        index = indexed[0]
+        _check_against_index(store, index, footers)
+    if index.total_rows == 0:
+        raise DataRefusedError("the dataset has no rows", place=Place(file=store.url), remedy="name another folder")
+    fingerprint = index.fingerprint(schema)
+    if indexed is not None and fingerprint != indexed[1]:
+        raise DataRefusedError(
+            "the index does not agree with its own fingerprint, or the shards' columns are not those imported",
+            expected=indexed[1],
+            received=fingerprint,
+            place=Place(file=f"{store.url}/{INDEX_FILE}"),
+            remedy=_IMPORT_AGAIN,
+        )
+    return Dataset(store, schema, index, fingerprint, _read_card(url), ReaderPool(store))
+
+
+def check_columns(dataset: Dataset, columns: ColumnsSpec) -> None:
+    """Checks that the columns a job names are there and of a type that fits their part.
+
+    Raises:
+        JobFileError: at `data.columns.PART`, when there is no such column; it names the nearest one.
+        DataRefusedError: when the column's type does not fit.
+    """
+    for role, name in _roles(columns).items():
+        if name is None:
+            continue
+        if name not in dataset.schema.names:
+            near = nearest(name, dataset.schema.names)
+            raise JobFileError(
+                f"the dataset has no column `{name}`",
+                expected=f"one of {', '.join(dataset.schema.names)}",
+                received=name,
+                place=Place(key=f"data.columns.{role}"),
+                remedy=f"did you mean `{near}`?" if near else f"leave `{role}` out where the data has none",
+            )
+        kind = plain_type(dataset.schema.field(name).type)
+        if str(kind) not in _ROLE_TYPES[role]:
+            raise DataRefusedError(
+                f"column `{name}` cannot be read as {role}",
+                expected=" or ".join(_ROLE_TYPES[role]),
+                received=str(kind),
+                place=Place(file=dataset.store.url, key=f"data.columns.{role}"),
+                remedy="name another column, or write the shards with this type",
+            )
+
+
+def _roles(columns: ColumnsSpec) -> dict[str, str | None]:
+    return {"id": columns.id, "image": columns.image, "text": columns.text, "label": columns.label}
+
+
+def _list_shards(store: Store) -> list[str]:
+    if not store.exists():
+        raise DataRefusedError(
+            "there is no such folder", place=Place(file=store.url), remedy="check the path, or import the dataset first"
+        )
+    entries = store.list()
+    names = [entry.path for entry in entries]
+    shards = [entry.path for entry in entries if not entry.is_folder and is_shard_name(entry.path)]
+    if shards:
+        return shards
+    splits = [entry.path for entry in entries if entry.is_folder and entry.path in ("train", "validation", "test")]
+    if splits:
+        raise DataRefusedError(
+            "the folder holds a dataset's splits, not shards",
+            expected=f"the folder of one split: {', '.join(f'{store.url}/{name}' for name in splits)}",
+            place=Place(file=store.url),
+            remedy="name the split",
+        )
+    if WRITER_FILE in names and INDEX_FILE not in names:
+        raise _unfinished(store)
+    raise DataRefusedError(
+        "the folder has no Parquet shards",
+        expected="files named *.parquet",
+        received=", ".join(names[:5]) or "an empty folder",
+        place=Place(file=store.url),
+        remedy="name a folder of Parquet shards, or import the data first (kind: import)",
+    )
+
+
+def _read_index(store: Store, shards: list[str]) -> tuple[RowGroupIndex, str] | None:
+    if not store.exists(INDEX_FILE):
+        if store.exists(WRITER_FILE):
+            raise _unfinished(store)
+        return None
+    index, fingerprint = read_index(store)
+    missing = sorted(set(index.shards) - set(shards))
+    added = sorted(set(shards) - set(index.shards))
+    if missing or added:
+        raise DataRefusedError(
+            "the folder's shards are not those that were imported",
+            expected=f"{len(index.shards)} shards",
+            received="; ".join(
+                f"{what}: {', '.join(names[:3])}" for what, names in (("missing", missing), ("added", added)) if names
+            ),
+            place=Place(file=store.url),
+            remedy=_IMPORT_AGAIN,
+        )
+    return index, fingerprint
+
+
+def _read_footers(store: Store, shards: list[str], *, measure: bool) -> list[ShardFooter]:
+    threads = _REMOTE_THREADS if not store.is_local else _LOCAL_THREADS
+    with ThreadPoolExecutor(min(threads, len(shards))) as pool:
+        return list(pool.map(lambda shard: read_footer(store, shard, measure=measure), shards))
+
+
+def _common_schema(store: Store, footers: list[ShardFooter]) -> pa.Schema:
+    first = footers[0]
+    expected = {field.name: field.type for field in first.schema}
+    for footer in footers[1:]:
+        received = {field.name: field.type for field in footer.schema}
+        if received == expected:
+            continue
+        differing = [name for name in {**expected, **received} if expected.get(name) != received.get(name)]
+        raise DataRefusedError(
+            f"the shard's columns differ from those of {first.shard}",
+            expected=_describe(expected, differing),
+            received=_describe(received, differing),
+            place=Place(file=f"{store.url}/{footer.shard}"),
+            remedy="write all shards with the same columns and types, or take this one out of the folder",
+        )
+    return first.schema.remove_metadata()
+
+
+def _check_against_index(store: Store, index: RowGroupIndex, footers: list[ShardFooter]) -> None:
+    starts = np.searchsorted(index.shard, np.arange(len(index.shards) + 1))
+    for number, footer in enumerate(footers):
+        expected = index.rows[starts[number] : starts[number + 1]]
+        if not np.array_equal(expected, footer.rows):
+            raise DataRefusedError(
+                "the shard is not the one that was imported",
+                expected=f"{len(expected)} row groups with {int(expected.sum())} rows",
+                received=f"{len(footer.rows)} row groups with {int(footer.rows.sum())} rows",
+                place=Place(file=f"{store.url}/{footer.shard}"),
+                remedy=_IMPORT_AGAIN,
+            )
+
+
+def _read_card(url: str) -> dict[str, Any] | None:
+    parent = url.rstrip("/").rpartition("/")[0] if is_remote(url) else os.path.dirname(open_store(url).root)
+    folder = open_store(parent)
+    try:
+        data = folder.read_bytes(CARD_FILE)
+        marker = folder.read_bytes(COMMITTED).decode(errors="replace").strip()
+    except FileNotFoundError:
+        return None
+    if marker != hashlib.sha256(data).hexdigest():
+        raise DataRefusedError(
+            "the dataset's card does not agree with its marker",
+            place=Place(file=f"{folder.url}/{CARD_FILE}"),
+            remedy=_IMPORT_AGAIN,
+        )
+    card = json.loads(data)
+    return card if isinstance(card, dict) else None
+
+
+def _describe(columns: dict[str, pa.DataType], names: list[str]) -> str:
+    return ", ".join(f"{name}: {columns.get(name, 'missing')}" for name in names)
+
+
+def _unfinished(store: Store) -> DataRefusedError:
+    return DataRefusedError(
+        "the folder is an unfinished import", place=Place(file=store.url), remedy=f"{_IMPORT_AGAIN}; it starts afresh"
+    )

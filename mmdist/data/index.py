@@ -1,0 +1,207 @@
+"""The index of a dataset's row groups: how many rows and bytes each has, and the sums of its content.
+
+It is stored as Parquet beside the shards, so that a million row groups load in a second. The number of a row group in
+it is the row group's number everywhere else.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmdist.data.content import CANONICAL_COLUMNS
+from mmdist.errors import DataRefusedError, Place
+from mmdist.storage import Store
+
+__all__ = ["INDEX_FILE", "RowGroupFacts", "RowGroupIndex", "is_shard_name", "read_index", "write_index"]
+
+INDEX_FILE = "_index.parquet"
+VERSION = 1
+
+_FIELDS = {"row_group": pa.int32(), "rows": pa.int64(), "bytes": pa.int64()}
+
+
+@dataclass(frozen=True)
+class RowGroupFacts:
+    """One row group: its shard's file name, its number there, its rows, its bytes and its content sums by column."""
+
+    shard: str
+    row_group: int
+    rows: int
+    bytes: int
+    content_sums: Mapping[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class RowGroupIndex:
+    """All n row groups of a dataset, by shard name and then by their number in the shard."""
+
+    shards: tuple[str, ...]
+    """File names, sorted; each has at least one row group."""
+    shard: npt.NDArray[np.int32]
+    """(n,) number of the shard in `shards`."""
+    row_group: npt.NDArray[np.int32]
+    """(n,) number of the row group in its shard."""
+    rows: npt.NDArray[np.int64]
+    """(n,) rows of the row group."""
+    bytes: npt.NDArray[np.int64]
+    """(n,) bytes of the row group in the file."""
+    content_sums: Mapping[str, npt.NDArray[np.uint64]]
+    """(n,) per column: see mmdist.data.content. Empty for shards that mmdist did not import."""
+
+    @classmethod
+    def of(cls, facts: Iterable[RowGroupFacts]) -> "RowGroupIndex":
+        """The index of row groups given in any order. All must have sums of the same columns."""
+        ordered = sorted(facts, key=lambda fact: (fact.shard, fact.row_group))
+        shards = tuple(sorted({fact.shard for fact in ordered}))
+        numbers = {shard: number for number, shard in enumerate(shards)}
+        columns = tuple(ordered[0].content_sums) if ordered else ()
+        return cls(
+            shards=shards,
+            shard=np.array([numbers[fact.shard] for fact in ordered], np.int32),
+            row_group=np.array([fact.row_group for fact in ordered], np.int32),
+            rows=np.array([fact.rows for fact in ordered], np.int64),
+            bytes=np.array([fact.bytes for fact in ordered], np.int64),
+            content_sums={name: np.array([fact.content_sums[name] for fact in ordered], np.uint64) for name in columns},
+        )
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def has_sums(self) -> bool:
+        """Whether the content sums are known."""
+        return bool(self.content_sums)
+
+    @cached_property
+    def total_rows(self) -> int:
+        """Rows of the dataset."""
+        return int(self.rows.sum())
+
+    @cached_property
+    def first_rows(self) -> npt.NDArray[np.int64]:
+        """(n,) the number, in the dataset, of each row group's first row."""
+        return np.cumsum(self.rows) - self.rows
+
+    def shard_name(self, group: int) -> str:
+        """The file name of a row group's shard."""
+        return self.shards[int(self.shard[group])]
+
+    def fingerprint(self, schema: pa.Schema) -> str:
+        """SHA-256, in hex, over the rows of the index and the names and types of the schema.
+
+        Where the content sums are known they stand for the content; where not, the row groups' bytes do.
+        """
+        columns = [f"{field.name}: {field.type}" for field in schema]
+        digest = hashlib.sha256()
+        _add(digest, json.dumps([VERSION, columns, self.shards, sorted(self.content_sums)]).encode())
+        for values in (self.shard, self.row_group, self.rows):
+            _add(digest, values.astype("<i8"))
+        for name in sorted(self.content_sums):
+            _add(digest, self.content_sums[name].astype("<u8"))
+        if not self.content_sums:
+            _add(digest, self.bytes.astype("<i8"))
+        return digest.hexdigest()
+
+
+def write_index(split: Store, index: RowGroupIndex, schema: pa.Schema) -> str:
+    """Writes the index of a split, the last file of its folder. Returns the split's fingerprint."""
+    fingerprint = index.fingerprint(schema)
+    columns: dict[str, Any] = {
+        "shard": pa.DictionaryArray.from_arrays(index.shard, pa.array(index.shards, pa.string())),
+        "row_group": pa.array(index.row_group),
+        "rows": pa.array(index.rows),
+        "bytes": pa.array(index.bytes),
+    }
+    for name in CANONICAL_COLUMNS:
+        values = index.content_sums.get(name)
+        columns[f"content_sum_{name}"] = pa.nulls(len(index), pa.uint64()) if values is None else pa.array(values)
+    table = pa.table(columns)
+    note = json.dumps({"version": VERSION, "fingerprint": fingerprint})
+    sink = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata({"mmdist": note}), sink, compression="zstd", write_page_checksum=True)
+    split.write_bytes(INDEX_FILE, sink.getvalue())
+    return fingerprint
+
+
+def read_index(split: Store) -> tuple[RowGroupIndex, str]:
+    """The index of a split and the fingerprint that importing wrote with it.
+
+    Raises:
+        FileNotFoundError: where the split has none.
+        DataRefusedError: when the file is damaged, of another version, or names files outside the split.
+    """
+    data = split.read_bytes(INDEX_FILE)
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=["shard"], page_checksum_verification=True)
+        note = json.loads((file.schema_arrow.metadata or {}).get(b"mmdist", b"{}"))
+        table = file.read().combine_chunks()
+        del file
+        index = _from_table(table)
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise _refused(split, "the index cannot be read", f"{type(error).__name__}: {error}") from error
+    if note.get("version") != VERSION:
+        raise _refused(split, "the index is of another version of mmdist", f"version {note.get('version')}")
+    for shard in index.shards:
+        if not is_shard_name(shard):
+            raise _refused(split, "the index names a file that is no shard of this folder", shard)
+    if list(index.shards) != sorted(set(index.shards)) or not _is_ordered(index):
+        raise _refused(split, "the index is not in order", "row groups out of order, or one of them twice")
+    if len(index) and int(index.rows.min()) < 0:
+        raise _refused(split, "the index holds a negative row count", str(int(index.rows.min())))
+    return index, str(note.get("fingerprint"))
+
+
+def is_shard_name(name: str) -> bool:
+    """Whether a file name may be a shard: `*.parquet`, in the folder itself, not beginning with `_` or `.`."""
+    return name.endswith(".parquet") and not name.startswith(("_", ".")) and "/" not in name and "\\" not in name
+
+
+def _from_table(table: pa.Table) -> RowGroupIndex:
+    for name, kind in _FIELDS.items():
+        if table.column(name).type != kind or table.column(name).null_count:
+            raise ValueError(f"column {name} is {table.column(name).type}, expected {kind} without nulls")
+    column: Any = table.column("shard")
+    encoded = column.unify_dictionaries().combine_chunks()
+    sums = {}
+    for name in CANONICAL_COLUMNS:
+        values = table.column(f"content_sum_{name}")
+        if values.null_count == 0 and len(values):
+            sums[name] = values.to_numpy()
+    return RowGroupIndex(
+        shards=tuple(encoded.dictionary.to_pylist()),
+        shard=encoded.indices.to_numpy().astype(np.int32, copy=False),
+        row_group=table.column("row_group").to_numpy(),
+        rows=table.column("rows").to_numpy(),
+        bytes=table.column("bytes").to_numpy(),
+        content_sums=sums,
+    )
+
+
+def _is_ordered(index: RowGroupIndex) -> bool:
+    same_shard = np.diff(index.shard) == 0
+    return bool(np.all((np.diff(index.shard) > 0) | (same_shard & (np.diff(index.row_group) > 0))))
+
+
+def _add(digest: "hashlib._Hash", data: bytes | npt.NDArray[Any]) -> None:
+    view = memoryview(data if isinstance(data, bytes) else data.tobytes())
+    # The length before each part keeps two different lists of parts from reading the same.
+    digest.update(view.nbytes.to_bytes(8, "little"))
+    digest.update(view)
+
+
+def _refused(split: Store, message: str, received: str) -> DataRefusedError:
+    return DataRefusedError(
+        message,
+        received=received,
+        place=Place(file=f"{split.url}/{INDEX_FILE}"),
+        remedy="run the import again into a new folder",
+    )
