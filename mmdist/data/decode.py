@@ -1,0 +1,103 @@
+"""One encoded picture to pixels, straight into the batch's array. The header is judged before a pixel is decoded."""
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+from PIL import Image
+
+from mmdist.data.image_header import BadImage, ImageHeader, read_header
+
+__all__ = ["BadImage", "decode_image"]
+
+_EXIF_ORIENTATION = 0x0112
+_WHITE = (255, 255, 255, 255)
+_SHRINK_RESERVE = 2
+_SIMPLE_JPEG_COMPONENTS = (1, 3)
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def decode_image(data: bytes | memoryview, out: npt.NDArray[np.uint8], *, max_pixels: int) -> None:
+    """Decodes a JPEG, PNG, GIF, BMP or WebP picture into RGB. Releases the GIL while it decodes.
+
+    Animations give their first frame, transparency is laid over white, 16 bits are scaled to 8, CMYK and grey
+    become RGB, and the rotation noted in EXIF is applied. A picture of another size is scaled (antialiased,
+    bilinear; the sides' ratio is not kept).
+
+    Args:
+        data: The encoded picture.
+        out: uint8 (H, W, 3), contiguous, written in place; undefined after an error.
+        max_pixels: Largest picture, by its header, that is decoded.
+
+    Raises:
+        BadImage: where the bytes are no whole picture of these formats within the cap; it gives the reason.
+    """
+    header = read_header(data)
+    if header.pixels > max_pixels:
+        raise BadImage(f"{header.width} x {header.height} pixels by its header, over the cap of {max_pixels}")
+    if header.format == "JPEG" and header.components in _SIMPLE_JPEG_COMPONENTS:
+        _decode_jpeg(data, header, out)
+    else:
+        _decode_with_pillow(data, header, out, max_pixels)
+
+
+def _decode_jpeg(data: bytes | memoryview, header: ImageHeader, out: npt.NDArray[np.uint8]) -> None:
+    height, width = out.shape[:2]
+    upright = header.orientation == 1
+    try:
+        if upright and (header.height, header.width) == (height, width):
+            simplejpeg.decode_jpeg(data, "RGB", buffer=out)
+            return
+        # Shrinking inside the decoder is much faster; the reserve keeps the scaling after it antialiased.
+        least = _SHRINK_RESERVE * max(height, width)
+        pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=least, min_width=least)
+    except ValueError as error:
+        raise BadImage(f"JPEG that cannot be decoded: {error}") from error
+    _put(_turn(Image.fromarray(pixels), header.orientation), out)
+
+
+def _decode_with_pillow(
+    data: bytes | memoryview, header: ImageHeader, out: npt.NDArray[np.uint8], max_pixels: int
+) -> None:
+    try:
+        with Image.open(io.BytesIO(data), formats=(header.format,)) as opened:
+            # A frame may be larger than the canvas that the header names.
+            if opened.width * opened.height > max_pixels:
+                raise BadImage(f"{opened.width} x {opened.height} pixels in a frame, over the cap of {max_pixels}")
+            opened.load()
+            _put(_turn(_to_rgb(opened), opened.getexif().get(_EXIF_ORIENTATION, 1)), out)
+    except BadImage:
+        raise
+    except Exception as error:  # Pillow raises whatever its plugins meet, and none of it may stop a batch
+        raise BadImage(f"{header.format} that cannot be decoded: {error}") from error
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I"):
+        wide = np.asarray(picture).astype(np.uint32)
+        return Image.fromarray(((wide * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
+    if picture.has_transparency_data:
+        straight = picture.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", straight.size, _WHITE), straight).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _turn(picture: Image.Image, orientation: object) -> Image.Image:
+    how = _TRANSPOSE.get(orientation) if isinstance(orientation, int) else None
+    return picture if how is None else picture.transpose(how)
+
+
+def _put(picture: Image.Image, out: npt.NDArray[np.uint8]) -> None:
+    height, width = out.shape[:2]
+    if picture.size != (width, height):
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    out[...] = np.asarray(picture)

@@ -1,0 +1,80 @@
+"""Labels to numbers: learned from the training split, sorted, and looked up for whole columns at once."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mmdist.data.values import name_values
+from mmdist.errors import DataRefusedError
+
+if TYPE_CHECKING:
+    from mmdist.data.dataset import Dataset
+
+__all__ = ["LabelEncoder", "learn_labels"]
+
+_MOST_LABELS = 100_000
+_SHOWN_CHARACTERS = 60
+
+
+class LabelEncoder:
+    """Numbers labels by their place in a list; integers are looked up by their decimal writing."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self.labels = tuple(labels)
+        self._numbers = {label: number for number, label in enumerate(self.labels)}
+
+    def encode(self, column: "pa.ChunkedArray[Any]") -> tuple[npt.NDArray[np.int32], dict[int, str]]:
+        """Indices of a column's labels, int32 (n,), and by row the reasons of those that are none (index 0)."""
+        values, reasons = name_values(column)
+        indices = np.zeros(len(values), np.int32)
+        for row, value in enumerate(values):
+            number = None if value is None else self._numbers.get(value)
+            if number is not None:
+                indices[row] = number
+            elif row not in reasons:
+                reasons[row] = "no label (null)" if value is None else f"unknown label {_shown(value)}"
+        return indices, reasons
+
+
+def learn_labels(dataset: "Dataset", column: str, progress: Callable[[int], None] | None = None) -> tuple[str, ...]:
+    """The distinct labels of a column of a dataset, sorted; reads that column alone, a row group at a time.
+
+    Args:
+        dataset: The training split.
+        column: The column with the labels; nulls and labels that are not valid UTF-8 are left out.
+        progress: Called with the number of rows read so far.
+
+    Raises:
+        DataRefusedError: where there are fewer than two labels, or so many that the column can hold no labels.
+    """
+    found: set[str] = set()
+    rows = 0
+    for group in range(len(dataset.index.rows)):
+        values, _ = name_values(dataset.read_row_group(group, [column]).column(column))
+        found.update(value for value in values if value is not None)
+        rows += len(values)
+        if progress is not None:
+            progress(rows)
+        if len(found) > _MOST_LABELS:
+            raise DataRefusedError(
+                f"column {column} does not look like labels",
+                expected=f"at most {_MOST_LABELS} different labels",
+                received=f"{len(found)} in the first {rows} rows of {dataset.store.url}",
+                remedy="name the column with the class of each row as data.columns.label",
+            )
+    labels = tuple(sorted(found))
+    if len(labels) < 2:
+        raise DataRefusedError(
+            f"column {column} holds too few labels to tell apart",
+            expected="at least 2 different labels",
+            received=f"{len(labels)} in {rows} rows of {dataset.store.url}: {', '.join(map(_shown, labels)) or 'none'}",
+            remedy="check data.columns.label, and the split's folder",
+        )
+    return labels
+
+
+def _shown(label: str) -> str:
+    return repr(label if len(label) <= _SHOWN_CHARACTERS else label[:_SHOWN_CHARACTERS] + "...")
