@@ -1,1 +1,19 @@
-"""models/image"""
+"""Towers for pictures: the one place that turns a spec into a tower."""
+
+from typing import assert_never
+
+from mmdist.models.image.cnn import CNNTower
+from mmdist.spec.model import CNNSpec, ImageTowerSpec, RegularizationSpec
+
+__all__ = ["CNNTower", "build_image_tower"]
+
+
+def build_image_tower(
+    spec: ImageTowerSpec, *, regularization: RegularizationSpec, image_size: tuple[int, int], seed: int
+) -> CNNTower:
+    """The tower that the spec's `type` names."""
+    match spec:
+        case CNNSpec():
+            return CNNTower(spec, regularization=regularization, image_size=image_size, seed=seed)
+        case _:
+            assert_never(spec)

@@ -1,1 +1,19 @@
-"""models/text"""
+"""Towers for texts: the one place that turns a spec into a tower."""
+
+from typing import assert_never
+
+from mmdist.models.text.bilstm import BiLSTMTower
+from mmdist.spec.model import BiLSTMSpec, RegularizationSpec, TextTowerSpec
+
+__all__ = ["BiLSTMTower", "build_text_tower"]
+
+
+def build_text_tower(
+    spec: TextTowerSpec, *, regularization: RegularizationSpec, vocabulary: int, seed: int
+) -> BiLSTMTower:
+    """The tower that the spec's `type` names."""
+    match spec:
+        case BiLSTMSpec():
+            return BiLSTMTower(spec, regularization=regularization, vocabulary=vocabulary, seed=seed)
+        case _:
+            assert_never(spec)

@@ -1,0 +1,71 @@
+"""One row per tower, fusion and head: a new member adds a row."""
+
+import numpy as np
+import pytest
+from contracts.checks import check_fusion, check_head, check_tower
+
+from mmdist.models.fusion import build_fusion
+from mmdist.models.image import build_image_tower
+from mmdist.models.layers import TowerOutput
+from mmdist.models.tasks import ClassificationHead
+from mmdist.models.text import build_text_tower
+from mmdist.spec.model import BiLSTMSpec, CNNSpec, ConcatSpec, RegularizationSpec
+
+PLAIN = RegularizationSpec()
+PRESENT = np.array([True, True, False])
+
+
+@pytest.mark.parametrize(
+    ("spec", "tokens", "pooled"),
+    [
+        (CNNSpec(), (3, 4, 128), (3, 128)),
+        (CNNSpec(filters=(8, 16), units=12), (3, 49, 16), (3, 12)),
+    ],
+)
+def test_image_tower(spec, tokens, pooled):
+    images = np.random.default_rng(0).random((3, 36, 36, 3), np.float32)
+    check_tower(
+        lambda seed: build_image_tower(spec, regularization=PLAIN, image_size=(36, 36), seed=seed),
+        {"image": images, "present": PRESENT},
+        tokens=tokens,
+        pooled=pooled,
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "tokens", "pooled"),
+    [
+        (BiLSTMSpec(), (3, 5, 128), (3, 64)),
+        (BiLSTMSpec(embedding=6, lstm_units=4, units=10), (3, 5, 8), (3, 10)),
+    ],
+)
+def test_text_tower(spec, tokens, pooled):
+    texts = np.array([[2, 3, 4, 5, 6], [7, 8, 0, 0, 0], [0, 0, 0, 0, 0]], np.int32)
+    check_tower(
+        lambda seed: build_text_tower(spec, regularization=PLAIN, vocabulary=12, seed=seed),
+        {"text": texts, "present": PRESENT},
+        tokens=tokens,
+        pooled=pooled,
+    )
+
+
+@pytest.mark.parametrize(("spec", "fused"), [(ConcatSpec(), (3, 10))])
+def test_fusion(spec, fused):
+    rng = np.random.default_rng(0)
+    towers = [
+        TowerOutput(
+            rng.random((3, 4, width), np.float32),
+            np.broadcast_to(PRESENT[:, None], (3, 4)),
+            rng.random((3, width), np.float32),
+        )
+        for width in (6, 4)
+    ]
+    check_fusion(lambda seed: build_fusion(spec, regularization=PLAIN, seed=seed), towers, fused=fused)
+
+
+def test_classification_head():
+    check_head(
+        lambda seed: ClassificationHead(regularization=PLAIN, classes=7, seed=seed),
+        np.random.default_rng(0).random((3, 5), np.float32),
+        logits=(3, 7),
+    )

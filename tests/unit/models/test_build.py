@@ -1,0 +1,124 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mmdist.errors import JobFileError
+from mmdist.models.build import build_model, make_predict_fn
+from mmdist.models.layers import ReplicaDropout, seed_for
+from mmdist.models.tasks import classification_sums
+from mmdist.spec.model import CNNSpec, ModelSpec, RegularizationSpec
+
+SEED_MODEL = {"image_size": (64, 64), "text_tokens": 16, "vocabulary": 100, "classes": 8, "seed": 0}
+
+
+def batch(rows=4):
+    rng = np.random.default_rng(0)
+    return {
+        "image": rng.integers(0, 256, (rows, 64, 64, 3)).astype(np.uint8),
+        "image_present": np.ones(rows, bool),
+        "text": rng.integers(2, 100, (rows, 16)).astype(np.int32),
+        "text_present": np.ones(rows, bool),
+    }
+
+
+def keras_twin():
+    """The seed's model, written down in plain Keras."""
+    layers = keras.layers
+    image, text = keras.Input((64, 64, 3)), keras.Input((16,), dtype="int32")
+    hidden = image
+    for filters in (32, 64, 128):
+        hidden = layers.MaxPooling2D(2)(layers.Conv2D(filters, 3, activation="relu")(hidden))
+    image_features = layers.Dense(128, activation="relu")(layers.Flatten()(hidden))
+    words = layers.Embedding(100, 128, mask_zero=True)(text)
+    text_features = layers.Dense(64, activation="relu")(layers.Bidirectional(layers.LSTM(64))(words))
+    logits = layers.Dense(8)(layers.Concatenate()([image_features, text_features]))
+    return keras.Model([image, text], keras.layers.Softmax()(logits))
+
+
+def test_it_is_the_seeds_model_exactly():
+    model, twin = build_model(ModelSpec(), **SEED_MODEL), keras_twin()
+    weights = [weight for weight in model.weights if "stand_in" not in weight.path]
+    by_shape = {}
+    for weight in weights:
+        by_shape.setdefault(tuple(weight.shape), []).append(weight.numpy())
+    for weight in twin.weights:
+        weight.assign(by_shape[tuple(weight.shape)].pop(0))
+    assert not any(by_shape.values())
+    arrays = batch()
+    arrays["text"][:, 9:] = 0
+    expected = twin.predict_on_batch([arrays["image"] / np.float32(255), arrays["text"]])
+    np.testing.assert_allclose(make_predict_fn(model)(arrays), expected, atol=1e-6)
+
+
+def test_a_modality_without_a_column_has_no_tower():
+    image_only = build_model(ModelSpec(), **{**SEED_MODEL, "text_tokens": None, "vocabulary": None})
+    text_only = build_model(ModelSpec(), **{**SEED_MODEL, "image_size": None})
+    assert set(image_only.input) == {"image", "image_present"}
+    assert set(text_only.input) == {"text", "text_present"}
+    assert make_predict_fn(text_only)(batch()).shape == (4, 8)
+    with pytest.raises(JobFileError, match="nothing to read"):
+        build_model(ModelSpec(), image_size=None, text_tokens=None, vocabulary=None, classes=2, seed=0)
+
+
+def test_an_empty_text_is_an_absent_one_and_no_nan():
+    predict = make_predict_fn(build_model(ModelSpec(), **SEED_MODEL))
+    arrays = batch()
+    arrays["text"][0] = 0
+    arrays["text_present"][1] = False
+    result = predict(arrays)
+    assert np.all(np.isfinite(result))
+    arrays["text"][1] = 0
+    np.testing.assert_array_equal(result, predict(arrays))
+    arrays["text_present"][0] = False
+    np.testing.assert_array_equal(result, predict(arrays))
+
+
+def test_pictures_that_are_too_small_are_refused():
+    with pytest.raises(JobFileError, match=r"at least 22 pixels\n  received: 64 x 21"):
+        build_model(ModelSpec(), **{**SEED_MODEL, "image_size": (64, 21)})
+    build_model(ModelSpec(), **{**SEED_MODEL, "image_size": (22, 22)})
+    build_model(ModelSpec(image=CNNSpec(filters=(4,))), **{**SEED_MODEL, "image_size": (4, 4)})
+
+
+def test_penalties_are_on_the_kernels_of_convolutions_and_dense_layers():
+    model = build_model(ModelSpec(regularization=RegularizationSpec(l2=0.5)), **SEED_MODEL)
+    kernels = [
+        weight for weight in model.trainable_weights if weight.path.endswith("kernel") and "lstm" not in weight.path
+    ]
+    assert len(kernels) == 6
+    expected = sum(0.5 * float(np.sum(np.square(weight.numpy()))) for weight in kernels)
+    assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-5)
+    assert build_model(ModelSpec(), **SEED_MODEL).losses == []
+
+
+def test_dropout_is_seeded_and_differs_between_replicas():
+    ones = tf.ones((2, 1000))
+
+    def masks():
+        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+        with strategy.scope():
+            layer = ReplicaDropout(0.5, seed=3, name="drop")
+            layer(ones)
+        run = tf.function(lambda: strategy.run(lambda: layer(ones, training=True)))
+        draws = [[value.numpy() for value in strategy.experimental_local_results(run())] for _ in range(2)]
+        return np.array(draws), layer
+
+    draws, layer = masks()
+    assert abs(float(np.mean(draws == 0.0)) - 0.5) < 0.02
+    assert set(np.unique(draws)) == {0.0, 2.0}
+    for first, second in [(draws[0, 0], draws[0, 1]), (draws[0, 0], draws[1, 0]), (draws[0, 1], draws[1, 0])]:
+        assert abs(float(np.mean(first == second)) - 0.5) < 0.05
+    np.testing.assert_array_equal(draws, masks()[0])
+    np.testing.assert_array_equal(layer(ones), ones)
+
+
+def test_sums_leave_masked_rows_out():
+    logits = np.array([[9.0, 0.0], [0.0, 9.0], [0.0, 9.0]], np.float32)
+    loss, right = classification_sums(logits, np.array([0, 1, 0], np.int32), np.array([1, 1, 0], np.float32))
+    assert float(loss) == pytest.approx(2 * np.log1p(np.exp(-9.0)), rel=1e-3)
+    assert float(right) == 2.0
+
+
+def test_seeds_of_neighbouring_jobs_and_names_differ():
+    assert len({seed_for(seed, name) for seed in range(4) for name in "abcd"}) == 16
