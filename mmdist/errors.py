@@ -1,11 +1,13 @@
 """The errors a user can meet, each with the exit code that the command line ends with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
     "DataRefusedError",
     "JobFileError",
     "MmdistError",
+    "MultipleJobFileError",
     "Place",
     "ResourceError",
     "StopRequestedError",
@@ -99,6 +101,20 @@ class JobFileError(MmdistError):
     """The job file is wrong: exit 2."""
 
     exit_code = 2
+
+
+class MultipleJobFileError(JobFileError):
+    """Several errors of one job file; `errors` has them in the order of their places."""
+
+    def __init__(self, errors: Sequence[JobFileError]) -> None:
+        super().__init__(f"{len(errors)} errors in the job file")
+        self.errors = tuple(errors)
+
+    def __str__(self) -> str:
+        return "\n".join(str(error) for error in self.errors)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.errors,)
 
 
 class DataRefusedError(MmdistError):

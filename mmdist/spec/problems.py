@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from mmdist.errors import JobFileError, Place
+from mmdist.errors import JobFileError, MultipleJobFileError, Place
 from mmdist.spec.base import Spec
 from mmdist.spec.describe import (
     JOB_KINDS,
@@ -25,24 +25,10 @@ from mmdist.spec.describe import (
 from mmdist.spec.suggest import did_you_mean, nearest, one_of
 from mmdist.spec.yaml_source import Document, KeyPath
 
-__all__ = ["MultipleJobFileError", "dotted", "kind_error", "raise_all", "translate"]
+__all__ = ["dotted", "kind_error", "raise_all", "translate"]
 
 _SHOWN_CHARS = 80
 _MUCH_ALIKE = 0.8  # similarity of a typing error, rather than of another word
-
-
-class MultipleJobFileError(JobFileError):
-    """Several errors of one job file; `errors` has them in the order of their places."""
-
-    def __init__(self, errors: Sequence[JobFileError]) -> None:
-        super().__init__(f"{len(errors)} errors in the job file")
-        self.errors = tuple(errors)
-
-    def __str__(self) -> str:
-        return "\n".join(str(error) for error in self.errors)
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.errors,)
 
 
 def raise_all(errors: Sequence[JobFileError]) -> None:

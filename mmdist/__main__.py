@@ -1,0 +1,5 @@
+"""`python -m mmdist`: the command line."""
+
+from mmdist.cli.main import main
+
+main()
