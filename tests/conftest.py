@@ -1,0 +1,34 @@
+"""What every test stands on: a quiet, offline environment, and hypothesis set for CI."""
+
+import os
+from pathlib import Path
+
+# Before anything imports TensorFlow or Ray: both read these once.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1" if "MMDIST_TEST_GPU" not in os.environ else "0")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("developer", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "developer")
+
+_USER_SETTINGS = ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "MMDIST_STORAGE")
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The clone that the tests run in: jobs/, docs/, cluster.yaml and the like."""
+    return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def clean_env(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes away what a user's shell may say about clusters: a test that needs it says so itself."""
+    for name in _USER_SETTINGS:
+        monkeypatch.delenv(name, raising=False)
