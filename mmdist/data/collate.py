@@ -1,5 +1,6 @@
-"""Prepared rows to a batch: pictures decoded in threads into one array, bad rows masked with their reasons."""
+"""Rows to a batch: pictures decoded in threads into one array, bad rows masked with their reasons."""
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,27 +14,16 @@ from mmdist.data.batches import BadRow, Batch, LedgerDelta
 from mmdist.data.content import HashedColumns, sum_hashes
 from mmdist.data.decode import BadImage, decode_image
 from mmdist.data.labels import LabelEncoder
-from mmdist.data.prepare import PreparedRows, RowOrigin, prepare_rows
+from mmdist.data.prepare import RowOrigin, prepare_rows
+from mmdist.data.rows import ObjectArray, RowBlock
 from mmdist.data.tokenizer import Tokenizer
 from mmdist.spec.data import ColumnsSpec
 
-__all__ = ["Collator", "PendingBatch", "Piece"]
+__all__ = ["TASKS_PER_THREAD", "Collator", "PendingBatch"]
 
 _MOST_PICTURES_PER_TASK = 32
-_TASKS_PER_THREAD = 2
-
-
-class Piece(NamedTuple):
-    """Rows of one prepared row group, and the places in the batch that they take: int64 (k,) each."""
-
-    rows: PreparedRows
-    numbers: npt.NDArray[np.int64]
-    places: npt.NDArray[np.int64]
-
-
-class _Task(NamedTuple):
-    place: int
-    data: memoryview
+TASKS_PER_THREAD = 2
+"""Decoding tasks of a batch for each thread: more than one, so that no thread waits for the slowest."""
 
 
 @dataclass(frozen=True)
@@ -63,20 +53,18 @@ class Collator:
             raise ValueError("a collator that reads texts needs a tokenizer")
 
     @property
-    def read_columns(self) -> tuple[str, ...]:
-        """Columns of the dataset that are read, each once."""
-        label = self.columns.label if self.labels is not None else None
-        names = (self.columns.id, self.columns.image, self.columns.text, label)
-        return tuple(dict.fromkeys(name for name in names if name is not None))
+    def read_columns(self) -> ColumnsSpec:
+        """The columns that are read: without labels, not the label's."""
+        return self.columns if self.labels is not None else self.columns.model_copy(update={"label": None})
 
-    def prepare(self, table: pa.Table, origin: RowOrigin, *, hashed: HashedColumns | None = None) -> PreparedRows:
+    def prepare(self, table: pa.Table, origin: RowOrigin, *, hashed: HashedColumns | None = None) -> RowBlock:
         """All of a row group but its pictures. Raises DataRefusedError where a column cannot play its part."""
         labels = None if self.labels is None else LabelEncoder(self.labels)
         return prepare_rows(table, self.columns, origin, tokenizer=self.tokenizer, labels=labels, hashed=hashed)
 
-    def start(self, index: int, size: int, pieces: Sequence[Piece], pool: ThreadPoolExecutor) -> "PendingBatch":
-        """Starts a batch of `size` places; its pictures are decoded by the pool meanwhile."""
-        return PendingBatch(self, index, size, pieces, pool)
+    def start(self, index: int, rows: RowBlock, pool: ThreadPoolExecutor, *, tasks: int) -> "PendingBatch":
+        """Starts a batch: its pictures are decoded by the pool, in about so many tasks."""
+        return PendingBatch(self, index, rows, pool, tasks)
 
     def collate(
         self, table: pa.Table, *, size: int | None = None, index: int = 0, origin: RowOrigin | None = None
@@ -92,139 +80,101 @@ class Collator:
         Raises:
             DataRefusedError: where a column is missing or cannot play its part. A bad row raises nothing.
         """
-        numbers = np.arange(len(table), dtype=np.int64)
-        piece = Piece(self.prepare(table, origin or RowOrigin()), numbers, numbers)
+        rows = self.prepare(table, origin or RowOrigin())
+        if size is not None and size != len(rows):
+            numbers = np.arange(len(rows), dtype=np.int64)
+            padded = RowBlock.padding(size, like=rows)
+            padded.put(numbers, rows, numbers)
+            rows = padded
         with ThreadPoolExecutor(self.threads, thread_name_prefix="mmdist-decode") as pool:
-            return self.start(index, len(table) if size is None else size, [piece], pool).finish()
+            return self.start(index, rows, pool, tasks=self.threads * TASKS_PER_THREAD).finish()
 
 
 class PendingBatch:
-    """A batch whose pictures are being decoded."""
+    """A batch whose pictures are being decoded into its array."""
 
-    def __init__(
-        self, collator: Collator, index: int, size: int, pieces: Sequence[Piece], pool: ThreadPoolExecutor
-    ) -> None:
-        self._columns = collator.columns
-        self._pieces = pieces
+    def __init__(self, collator: Collator, index: int, rows: RowBlock, pool: ThreadPoolExecutor, tasks: int) -> None:
+        self._rows = rows
         self._index = index
-        self._mask = np.zeros(size, np.float32)
-        self._row = np.full(size, -1, np.int64)
-        self._text_present = np.zeros(size, np.bool_)
-        self._image_present = np.zeros(size, np.bool_)
-        tokens = collator.tokenizer.tokens if collator.tokenizer and collator.columns.text else None
-        self._text = None if tokens is None else np.zeros((size, tokens), np.int32)
-        has_label = collator.labels is not None and collator.columns.label is not None
-        self._label = np.zeros(size, np.int32) if has_label else None
+        self._image_column = collator.columns.image or ""
         self._image: npt.NDArray[np.uint8] | None = None
-        if collator.columns.image is not None and collator.image_size is not None:
-            self._image = np.zeros((size, *collator.image_size, 3), np.uint8)
-        self._ids: list[str | None] = [None] * size
-        self._bad: dict[int, tuple[str, str]] = {}
-        self._place(pieces)
-        self._decoding = self._decode(collator.max_pixels, pool)
-
-    @property
-    def futures(self) -> list["Future[list[tuple[int, str]]]"]:
-        """The decoding that is still to be waited for."""
-        return self._decoding
+        self._decoding: list[Future[_Decoded]] = []
+        self.decode_s = 0.0
+        """Seconds that threads have decoded for; known when the batch is finished."""
+        if rows.images is not None and collator.image_size is not None:
+            self._image = np.zeros((len(rows), *collator.image_size, 3), np.uint8)
+            self._decode(rows.images, self._image, collator.max_pixels, pool, tasks)
 
     def finish(self) -> Batch:
-        """Waits for the decoding and gives the batch."""
+        """Waits for the decoding and gives the batch. Called once: it lets go of the encoded pictures."""
+        rows = self._rows
         for future in self._decoding:
-            for place, reason in future.result():
-                self._bad[place] = (self._columns.image or "", reason)
-        bad_places = np.array(sorted(self._bad), np.int64)
-        for values in (self._image, self._text, self._label, self._image_present, self._text_present, self._mask):
-            if values is not None:
-                values[bad_places] = 0
+            decoded = future.result()
+            self.decode_s += decoded.seconds
+            for place, reason in decoded.bad:
+                rows.reasons[place] = (self._image_column, reason)
+        image_present = np.zeros(len(rows), np.bool_)
+        if rows.images is not None:
+            image_present = rows.images != None  # noqa: E711 - elementwise
+            rows.images[:] = None
+        is_bad = rows.reasons != None  # noqa: E711 - elementwise
+        mask = (rows.row >= 0) & ~is_bad
+        bad = np.flatnonzero(is_bad)
+        if len(bad):
+            for values in (self._image, rows.text, rows.label, image_present, rows.text_present):
+                if values is not None:
+                    values[bad] = 0
         return Batch(
             index=self._index,
             image=self._image,
-            image_present=self._image_present,
-            text=self._text,
-            text_present=self._text_present,
-            label=self._label,
-            mask=self._mask,
-            row=self._row,
-            ids=self._ids,
-            bad=self._bad_rows(),
-            ledger=self._ledger(),
+            image_present=image_present,
+            text=rows.text,
+            text_present=rows.text_present,
+            label=rows.label,
+            mask=mask.astype(np.float32),
+            row=rows.row,
+            ids=rows.ids.tolist(),
+            bad=[self._bad_row(place) for place in bad.tolist()],
+            ledger=LedgerDelta(
+                int(np.count_nonzero(mask)), _sums(rows, mask), len(bad), _sums(rows, is_bad) if len(bad) else {}
+            ),
         )
 
-    def _place(self, pieces: Sequence[Piece]) -> None:
-        for rows, numbers, places in pieces:
-            self._mask[places] = 1
-            self._row[places] = rows.origin.first_row + numbers
-            self._text_present[places] = rows.text_present[numbers]
-            if rows.images is not None:
-                self._image_present[places] = ~rows.images.null[numbers]
-            if self._text is not None and rows.text is not None:
-                self._text[places] = rows.text[numbers]
-            if self._label is not None and rows.label is not None:
-                self._label[places] = rows.label[numbers]
-            for number, place in zip(numbers.tolist(), places.tolist(), strict=True):
-                self._ids[place] = rows.ids[number]
-                if number in rows.reasons:
-                    self._bad[place] = rows.reasons[number]
-
-    def _decode(self, max_pixels: int, pool: ThreadPoolExecutor) -> list["Future[list[tuple[int, str]]]"]:
-        image = self._image
-        if image is None:
-            return []
-        tasks = [
-            _Task(place, rows.images[number])
-            for rows, numbers, places in self._pieces
-            if rows.images is not None
-            for number, place in zip(numbers.tolist(), places.tolist(), strict=True)
-            if self._image_present[place] and place not in self._bad
+    def _decode(
+        self, images: ObjectArray, out: npt.NDArray[np.uint8], max_pixels: int, pool: ThreadPoolExecutor, tasks: int
+    ) -> None:
+        wanted = [
+            (place, data)
+            for place, (data, reason) in enumerate(zip(images.tolist(), self._rows.reasons.tolist(), strict=True))
+            if data is not None and reason is None
         ]
-        threads = pool._max_workers
-        step = max(1, min(_MOST_PICTURES_PER_TASK, -(-len(tasks) // (threads * _TASKS_PER_THREAD))))
-        return [
-            pool.submit(_decode_tasks, tasks[start : start + step], image, max_pixels)
-            for start in range(0, len(tasks), step)
+        step = max(1, min(_MOST_PICTURES_PER_TASK, -(-len(wanted) // tasks)))
+        self._decoding = [
+            pool.submit(_decode_pictures, wanted[start : start + step], out, max_pixels)
+            for start in range(0, len(wanted), step)
         ]
 
-    def _bad_rows(self) -> list[BadRow]:
-        where = {
-            place: (rows, number)
-            for rows, numbers, places in self._pieces
-            if self._bad
-            for number, place in zip(numbers.tolist(), places.tolist(), strict=True)
-        }
-        found = []
-        for place in sorted(self._bad):
-            rows, number = where[place]
-            column, reason = self._bad[place]
-            found.append(BadRow(rows.origin.shard, rows.shard_row(number), rows.ids[number], column, reason))
-        return found
-
-    def _ledger(self) -> LedgerDelta:
-        fed, quarantined = _Sums(), _Sums()
-        for rows, numbers, places in self._pieces:
-            is_fed = self._mask[places] == 1
-            fed.add(rows, numbers[is_fed])
-            if not is_fed.all():
-                quarantined.add(rows, numbers[~is_fed])
-        return LedgerDelta(fed.rows, fed.sums, quarantined.rows, quarantined.sums)
+    def _bad_row(self, place: int) -> BadRow:
+        rows = self._rows
+        column, reason = rows.reasons[place]
+        return BadRow(rows.shard[place], int(rows.shard_row[place]), rows.ids[place], column, reason)
 
 
-class _Sums:
-    def __init__(self) -> None:
-        self.rows = 0
-        self.sums: dict[str, int] = {}
-
-    def add(self, rows: PreparedRows, numbers: npt.NDArray[np.int64]) -> None:
-        self.rows += len(numbers)
-        for name, values in rows.sums.items():
-            self.sums[name] = (self.sums.get(name, 0) + sum_hashes(values[numbers])) % (1 << 64)
+class _Decoded(NamedTuple):
+    bad: list[tuple[int, str]]
+    seconds: float
 
 
-def _decode_tasks(tasks: Sequence[_Task], image: npt.NDArray[np.uint8], max_pixels: int) -> list[tuple[int, str]]:
+def _decode_pictures(wanted: Sequence[tuple[int, memoryview]], out: npt.NDArray[np.uint8], max_pixels: int) -> _Decoded:
+    start = time.perf_counter()
     bad = []
-    for place, data in tasks:
+    for place, data in wanted:
         try:
-            decode_image(data, image[place], max_pixels=max_pixels)
+            decode_image(data, out[place], max_pixels=max_pixels)
         except BadImage as error:
             bad.append((place, str(error)))
-    return bad
+    return _Decoded(bad, time.perf_counter() - start)
+
+
+def _sums(rows: RowBlock, which: npt.NDArray[np.bool_]) -> dict[str, int]:
+    return {name: sum_hashes(values[which]) for name, values in rows.sums.items()}

@@ -9,12 +9,13 @@ import pyarrow as pa
 
 from mmdist.data.content import HashedColumns, group_weights, row_hashes
 from mmdist.data.labels import LabelEncoder
+from mmdist.data.rows import ObjectArray, RowBlock
 from mmdist.data.tokenizer import Tokenizer
 from mmdist.data.values import name_values, plain_column, text_values
 from mmdist.errors import DataRefusedError, Place
 from mmdist.spec.data import ColumnsSpec
 
-__all__ = ["EncodedImages", "PreparedRows", "RowOrigin", "prepare_rows"]
+__all__ = ["RowOrigin", "prepare_rows"]
 
 
 @dataclass(frozen=True)
@@ -28,66 +29,6 @@ class RowOrigin:
     """Number of the row group in the dataset's index."""
 
 
-class EncodedImages:
-    """The values of a binary column as views of Arrow's memory, which is neither copied nor turned into objects."""
-
-    def __init__(self, column: "pa.ChunkedArray[Any]") -> None:
-        plain = plain_column(column)
-        self.null = plain.is_null().to_numpy() if plain.null_count else np.zeros(len(plain), np.bool_)
-        """(n,): whether the value is null."""
-        self._views: list[memoryview] = []
-        self._chunk = np.zeros(len(plain), np.int32)
-        self._bounds = np.zeros((len(plain), 2), np.int64)
-        start = 0
-        for chunk in plain.chunks:
-            wide = pa.types.is_large_binary(chunk.type)
-            _, offsets, data = chunk.buffers()
-            stop = start + len(chunk)
-            if offsets is not None and len(chunk):
-                cuts = np.frombuffer(memoryview(offsets), np.int64 if wide else np.int32)[chunk.offset :][
-                    : len(chunk) + 1
-                ]
-                self._bounds[start:stop] = np.stack([cuts[:-1], cuts[1:]], axis=1)
-                self._chunk[start:stop] = len(self._views)
-            # Arrow's buffers are signed bytes; decoders want unsigned ones.
-            self._views.append(memoryview(b"" if data is None else data).cast("B"))
-            start = stop
-
-    def __len__(self) -> int:
-        return len(self._chunk)
-
-    def __getitem__(self, row: int) -> memoryview:
-        view = self._views[self._chunk[row]]
-        return view[int(self._bounds[row, 0]) : int(self._bounds[row, 1])]
-
-
-@dataclass(frozen=True)
-class PreparedRows:
-    """n rows, all but their pictures decoded."""
-
-    origin: RowOrigin
-    ids: list[str]
-    """The rows' names; `SHARD#ROW` where a row has none."""
-    images: EncodedImages | None
-    text: npt.NDArray[np.int32] | None
-    """(n, T)."""
-    text_present: npt.NDArray[np.bool_]
-    """(n,)."""
-    label: npt.NDArray[np.int32] | None
-    """(n,)."""
-    reasons: dict[int, tuple[str, str]]
-    """Column and reason of the rows that are known to be bad before any picture is decoded."""
-    sums: dict[str, npt.NDArray[np.uint64]]
-    """(n,) per column: what each row adds to the ledger's sums."""
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def shard_row(self, row: int) -> int:
-        """The row's number within its shard."""
-        return self.origin.first_shard_row + row
-
-
 def prepare_rows(
     table: pa.Table,
     columns: ColumnsSpec,
@@ -96,11 +37,13 @@ def prepare_rows(
     tokenizer: Tokenizer | None,
     labels: LabelEncoder | None,
     hashed: HashedColumns | None,
-) -> PreparedRows:
-    """Prepares the rows of one row group, or of any table.
+) -> RowBlock:
+    """Prepares the rows of one row group, or of any table, in its order.
+
+    The pictures stay views of the table's memory, which lives as long as the block.
 
     Args:
-        table: The rows, with the columns that are read.
+        table: n rows, with the columns that are read.
         columns: Which column plays which part.
         origin: Where the rows come from.
         tokenizer: Needed where texts are read.
@@ -110,58 +53,96 @@ def prepare_rows(
     Raises:
         DataRefusedError: where a column is missing or of a type that cannot play its part.
     """
-    reasons: dict[int, tuple[str, str]] = {}
+    count = len(table)
+    numbers = np.arange(count, dtype=np.int64)
+    reasons = np.full(count, None, np.object_)
     ids = _ids(table, columns.id, origin, reasons)
     label = None
     if labels is not None and columns.label is not None:
         label, unknown = labels.encode(_column(table, columns.label, "label"))
         _note(reasons, columns.label, unknown)
-    text, text_present = None, np.zeros(len(table), np.bool_)
+    text, text_present = None, np.zeros(count, np.bool_)
     if columns.text is not None and tokenizer is not None:
         texts, invalid = text_values(_column(table, columns.text, "text"))
         _note(reasons, columns.text, invalid)
         text = tokenizer.encode([value or "" for value in texts])
         text_present = text[:, 0] != 0
-    images = None if columns.image is None else EncodedImages(_column(table, columns.image, "image"))
-    _note_empty_rows(reasons, columns, images, text, text_present)
+    images = None if columns.image is None else _image_views(_column(table, columns.image, "image"))
+    _note_empty_rows(reasons, columns, images, None if text is None else text_present)
     sums = {}
     if hashed is not None:
         weight = group_weights(np.array([origin.group], np.int64))
-        positions = np.arange(len(table), dtype=np.int64)
-        sums = {name: values * weight for name, values in row_hashes(table, hashed, positions=positions).items()}
-    return PreparedRows(origin, ids, images, text, text_present, label, reasons, sums)
+        sums = {name: values * weight for name, values in row_hashes(table, hashed, positions=numbers).items()}
+    return RowBlock(
+        row=origin.first_row + numbers,
+        shard=np.full(count, origin.shard, np.object_),
+        shard_row=origin.first_shard_row + numbers,
+        ids=ids,
+        images=images,
+        text=text,
+        text_present=text_present,
+        label=label,
+        reasons=reasons,
+        sums=sums,
+    )
 
 
-def _ids(table: pa.Table, column: str | None, origin: RowOrigin, reasons: dict[int, tuple[str, str]]) -> list[str]:
-    named: list[str | None] = [None] * len(table)
+def _image_views(column: "pa.ChunkedArray[Any]") -> ObjectArray:
+    plain = plain_column(column)
+    views = np.full(len(plain), None, np.object_)
+    start = 0
+    for chunk in plain.chunks:
+        _, offsets, data = chunk.buffers()
+        count = len(chunk)
+        if offsets is not None and count:
+            kind = np.int64 if pa.types.is_large_binary(chunk.type) else np.int32
+            bounds = np.frombuffer(memoryview(offsets), kind)[chunk.offset :][: count + 1].tolist()
+            # Arrow's buffers are signed bytes; decoders want unsigned ones.
+            view = memoryview(b"" if data is None else data).cast("B")
+            for number in range(count):
+                views[start + number] = view[bounds[number] : bounds[number + 1]]
+        start += count
+    if plain.null_count:
+        views[plain.is_null().to_numpy()] = None
+    return views
+
+
+def _ids(table: pa.Table, column: str | None, origin: RowOrigin, reasons: ObjectArray) -> ObjectArray:
+    ids = np.full(len(table), None, np.object_)
     if column is not None:
         named, invalid = name_values(_column(table, column, "id"))
         _note(reasons, column, invalid)
-    first = origin.first_shard_row
-    return [f"{origin.shard}#{first + row}" if name is None else name for row, name in enumerate(named)]
+        ids[:] = named
+    for row in np.flatnonzero(ids == None).tolist():  # noqa: E711 - elementwise
+        ids[row] = f"{origin.shard}#{origin.first_shard_row + row}"
+    return ids
 
 
-def _note(reasons: dict[int, tuple[str, str]], column: str, found: dict[int, str]) -> None:
+def _note(reasons: ObjectArray, column: str, found: dict[int, str]) -> None:
     for row, reason in found.items():
-        reasons.setdefault(row, (column, reason))
+        if reasons[row] is None:
+            reasons[row] = (column, reason)
 
 
 def _note_empty_rows(
-    reasons: dict[int, tuple[str, str]],
+    reasons: ObjectArray,
     columns: ColumnsSpec,
-    images: EncodedImages | None,
-    text: npt.NDArray[np.int32] | None,
-    text_present: npt.NDArray[np.bool_],
+    images: ObjectArray | None,
+    text_present: npt.NDArray[np.bool_] | None,
 ) -> None:
-    """A row may lack its picture or its text, not all that the job reads."""
-    if images is None and text is None:
-        return
-    absent = ~text_present if images is None else images.null & ~text_present
-    parts = [(columns.image, "no picture (null)")] if images is not None else []
-    parts += [(columns.text, "no text (null, empty or blank)")] if text is not None else []
-    column = parts[0][0] if len(parts) == 1 else ""
-    for row in np.flatnonzero(absent).tolist():
-        reasons.setdefault(row, (column or "", " and ".join(reason for _, reason in parts)))
+    """A row may lack its picture or its text, but not all that the job reads."""
+    absent = np.ones(len(reasons), np.bool_)
+    parts: list[tuple[str, str]] = []
+    if images is not None:
+        absent &= images == None  # noqa: E711 - elementwise
+        parts.append((columns.image or "", "no picture (null)"))
+    if text_present is not None:
+        absent &= ~text_present
+        parts.append((columns.text or "", "no text (null, empty or blank)"))
+    if parts:
+        column = parts[0][0] if len(parts) == 1 else ""
+        reason = " and ".join(reason for _, reason in parts)
+        _note(reasons, column, dict.fromkeys(np.flatnonzero(absent).tolist(), reason))
 
 
 _TYPES = {

@@ -13,15 +13,14 @@ from mmdist.storage import Store
 
 __all__ = ["QUARANTINE_SCHEMA", "BadRowBudget", "QuarantineWriter"]
 
-QUARANTINE_SCHEMA = pa.schema(
-    [
-        pa.field("shard", pa.string()),
-        pa.field("row", pa.int64()),
-        pa.field("id", pa.string()),
-        pa.field("column", pa.string()),
-        pa.field("reason", pa.string()),
-    ]
-)
+_COLUMNS: dict[str, pa.DataType] = {
+    "shard": pa.string(),
+    "row": pa.int64(),
+    "id": pa.string(),
+    "column": pa.string(),
+    "reason": pa.string(),
+}
+QUARANTINE_SCHEMA = pa.schema(_COLUMNS)
 _FOLDER = "quarantine"
 _ROWS_PER_FILE = 1000
 _FIRST_REASONS = 3

@@ -1,0 +1,88 @@
+"""Rows as arrays, all but their pictures decoded: what row groups become, and what batches are cut from. No I/O."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["ObjectArray", "RowBlock"]
+
+ObjectArray = npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True, eq=False)
+class RowBlock:
+    """n places, each with a row or with padding (`row` -1). Slices are views."""
+
+    row: npt.NDArray[np.int64]
+    """(n,): number of the row within the dataset, -1 for padding."""
+    shard: ObjectArray
+    """(n,) str: the row's shard."""
+    shard_row: npt.NDArray[np.int64]
+    """(n,): number of the row within its shard."""
+    ids: ObjectArray
+    """(n,) str; None for padding."""
+    images: ObjectArray | None
+    """(n,) memoryview of Arrow's memory, still encoded; None where there is no picture."""
+    text: npt.NDArray[np.int32] | None
+    """(n, T)."""
+    text_present: npt.NDArray[np.bool_]
+    """(n,)."""
+    label: npt.NDArray[np.int32] | None
+    """(n,)."""
+    reasons: ObjectArray
+    """(n,) None, or (column, reason) of a row that is known to be bad before its picture is decoded."""
+    sums: dict[str, npt.NDArray[np.uint64]]
+    """(n,) per column: what each row adds to the ledger's sums."""
+
+    @classmethod
+    def padding(cls, size: int, *, like: "RowBlock") -> "RowBlock":
+        """A block of nothing but padding, with the columns of another one."""
+        return cls(
+            row=np.full(size, -1, np.int64),
+            shard=np.full(size, None, np.object_),
+            shard_row=np.full(size, -1, np.int64),
+            ids=np.full(size, None, np.object_),
+            images=None if like.images is None else np.full(size, None, np.object_),
+            text=None if like.text is None else np.zeros((size, like.text.shape[1]), np.int32),
+            text_present=np.zeros(size, np.bool_),
+            label=None if like.label is None else np.zeros(size, np.int32),
+            reasons=np.full(size, None, np.object_),
+            sums={name: np.zeros(size, np.uint64) for name in like.sums},
+        )
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def __getitem__(self, part: slice) -> "RowBlock":
+        return RowBlock(
+            row=self.row[part],
+            shard=self.shard[part],
+            shard_row=self.shard_row[part],
+            ids=self.ids[part],
+            images=None if self.images is None else self.images[part],
+            text=None if self.text is None else self.text[part],
+            text_present=self.text_present[part],
+            label=None if self.label is None else self.label[part],
+            reasons=self.reasons[part],
+            sums={name: values[part] for name, values in self.sums.items()},
+        )
+
+    def put(self, places: npt.NDArray[np.int64], rows: "RowBlock", numbers: npt.NDArray[np.int64]) -> None:
+        """Copies rows, by their numbers in another block with the same columns, to places of this one."""
+        pairs: list[tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None]] = [
+            (self.row, rows.row),
+            (self.shard, rows.shard),
+            (self.shard_row, rows.shard_row),
+            (self.ids, rows.ids),
+            (self.images, rows.images),
+            (self.text, rows.text),
+            (self.text_present, rows.text_present),
+            (self.label, rows.label),
+            (self.reasons, rows.reasons),
+            *((values, rows.sums[name]) for name, values in self.sums.items()),
+        ]
+        for into, source in pairs:
+            if into is not None and source is not None:
+                into[places] = source[numbers]
