@@ -7,6 +7,7 @@ writing the driver's first event, which nobody else can write. Workers add event
 import json
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +41,7 @@ class EventWriter:
         self._next = first_sequence
         self._lock = threading.Lock()
 
-    def write(self, kind: str, **facts: Any) -> None:
+    def write(self, kind: str, /, **facts: Any) -> None:
         """Writes an event of a kind (a word, or words joined by `-`) with facts that JSON can hold."""
         with self._lock:
             path = _path(self.attempt, self.writer, self._next)
@@ -57,14 +58,21 @@ def claim_attempt(run: Store, facts: dict[str, Any]) -> EventWriter:
     return EventWriter(run, attempt, DRIVER, first_sequence=1)
 
 
-def read_events(run: Store) -> list[Event]:
-    """All events, by attempt, time, writer and sequence. A file that is still being written is left out."""
+def read_events(run: Store, *, skip: Collection[tuple[int, str, int]] = ()) -> list[Event]:
+    """All events, by attempt, time, writer and sequence. A file that is still being written is left out.
+
+    Args:
+        run: The run directory.
+        skip: (attempt, writer, sequence) of events that are known already; their files are not read again.
+    """
     events = []
     for entry in run.list(FOLDER):
         name = entry.path.removeprefix(f"{FOLDER}/").removesuffix(".json")
         attempt, _, rest = name.partition("-")
         writer, _, sequence = rest.rpartition("-")
         if entry.is_folder or not (attempt.isdigit() and writer and sequence.isdigit()):
+            continue
+        if (int(attempt), writer, int(sequence)) in skip:
             continue
         try:
             record = json.loads(run.read_bytes(entry.path))

@@ -1,0 +1,34 @@
+"""`mmdist stop`: asks a run to keep what is done and stop."""
+
+import time
+
+import click
+
+from mmdist.errors import UsageError
+from mmdist.runtime.find import find_run
+from mmdist.runtime.rundir import read_run_state, request_stop, run_id_of
+from mmdist.runtime.views import resume_command
+
+__all__ = ["command"]
+
+LOOK_EVERY_S = 0.5
+
+
+@click.command("stop")
+@click.argument("run")
+@click.option("--storage", default="runs", show_default=True, metavar="URL", help="Folder or URL with the runs.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Whether to wait until it has stopped.")
+def command(run: str, storage: str, wait: bool) -> None:
+    """Ask RUN to write a checkpoint and stop."""
+    store = find_run(run, storage)
+    state = read_run_state(store)
+    if state.state != "running":
+        raise UsageError(f"the run {run_id_of(store)} is not running", received=state.state)
+    request_stop(store, "mmdist stop")
+    while wait and state.state == "running":
+        time.sleep(LOOK_EVERY_S)
+        state = read_run_state(store)
+    resume = resume_command(store, state)
+    click.echo(f"{run_id_of(store)}: {state.state if wait else 'asked to stop'}", err=True)
+    if wait and resume is not None:
+        click.echo(f"resume with: {resume}", err=True)

@@ -1,0 +1,171 @@
+"""The phases of a job on a running Ray: import, train, evaluate, predict. No TensorFlow in this process."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import ray
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
+
+from mmdist.errors import StopRequestedError
+from mmdist.runtime.backend import WorkersConfig
+from mmdist.runtime.cluster import Placement, place_workers
+from mmdist.runtime.rundir import run_id_of, stop_requested
+from mmdist.runtime.worker import evaluate_entry, failure_of, train_entry
+from mmdist.spec.importing import ImportSpec
+from mmdist.spec.job import EvaluateJob, ImportJob, JobSpec, PredictJob, TrainJob
+from mmdist.storage import EventWriter, Store, open_store
+
+__all__ = ["PhaseContext", "run_phases"]
+
+GROUP_START_TRIES = 2
+
+
+@dataclass(frozen=True)
+class PhaseContext:
+    """What the phases work with: the run, its events, a folder for scraps, and where progress is told."""
+
+    run: Store
+    events: EventWriter
+    scratch: str
+    progress: Callable[..., None]
+
+
+def run_phases(job: JobSpec, context: PhaseContext) -> dict[str, Any]:
+    """Runs a job to its end; returns facts for its `finished` event (`metrics`, `report`, `output`).
+
+    Raises:
+        MmdistError: what ended the job. Ray's own errors come as they are.
+    """
+    match job:
+        case ImportJob():
+            return _import(job.import_, job, context)
+        case TrainJob():
+            if job.import_ is not None:
+                _import(job.import_, job, context)
+            return _train(job, context)
+        case EvaluateJob():
+            return _evaluate(job, context)
+        case PredictJob():
+            return _predict(job, context)
+
+
+def _begin(context: PhaseContext, name: str) -> None:
+    if stop_requested(context.run):
+        raise StopRequestedError("stopped as asked, before the next phase began")
+    context.events.write("phase", name=name)
+    context.progress(phase=name)
+
+
+def _import(spec: ImportSpec, job: JobSpec, context: PhaseContext) -> dict[str, Any]:
+    from mmdist.importing.run import run_import
+
+    _begin(context, "import")
+    result = run_import(spec, name=job.name, seed=job.seed, on_progress=_stoppable_progress(context))
+    splits = {name: split.get("rows") for name, split in result.card.get("splits", {}).items()}
+    context.events.write("imported", output=spec.output, skipped=result.skipped, rows=splits)
+    return {"output": spec.output, "metrics": {"rows": sum(int(rows or 0) for rows in splits.values())}}
+
+
+def _train(job: TrainJob, context: PhaseContext) -> dict[str, Any]:
+    _begin(context, "train")
+    placement = _place(job)
+    context.events.write("placed", workers=placement.workers, per_worker=placement.resources)
+    trainer = DataParallelTrainer(
+        train_entry,
+        train_loop_config={
+            "run_url": context.run.url,
+            "attempt": context.events.attempt,
+            "resources": job.resources.model_dump(mode="json"),
+        },
+        backend_config=WorkersConfig(),
+        scaling_config=ScalingConfig(
+            num_workers=placement.workers,
+            use_gpu=placement.gpus_per_worker > 0,
+            resources_per_worker=placement.resources,
+            placement_strategy="SPREAD",
+        ),
+        run_config=RunConfig(
+            name=run_id_of(context.run),
+            storage_path=context.scratch,
+            failure_config=FailureConfig(
+                max_failures=job.resources.max_failures, controller_failure_limit=GROUP_START_TRIES
+            ),
+        ),
+    )
+    outcome = trainer.fit().return_value
+    return _finished(outcome)
+
+
+def _evaluate(job: EvaluateJob, context: PhaseContext) -> dict[str, Any]:
+    _begin(context, "evaluate")
+    placement = _place(job)
+    task = ray.remote(
+        num_cpus=placement.cpus_per_worker, num_gpus=placement.gpus_per_worker, max_retries=job.resources.max_failures
+    )(evaluate_entry)
+    reference = task.remote(
+        {"run_url": context.run.url, "attempt": context.events.attempt, "model_run_url": job.model}
+    )
+    while not ray.wait([reference], timeout=1.0)[0]:
+        if stop_requested(context.run):
+            ray.cancel(reference, force=True)
+            raise StopRequestedError("stopped as asked; nothing of the report is kept")
+    return _finished(ray.get(reference))
+
+
+def _predict(job: PredictJob, context: PhaseContext) -> dict[str, Any]:
+    from mmdist.prediction.predict import predict
+
+    _begin(context, "predict")
+    placement = _place(job)
+    result = predict(
+        job,
+        context.run,
+        open_store(job.model).child("model"),
+        context.events,
+        on_progress=_stoppable_progress(context),
+        workers=placement.workers,
+        cpus_per_worker=placement.cpus_per_worker,
+        gpus_per_worker=placement.gpus_per_worker,
+    )
+    return {"output": result.output_url, "metrics": _numbers(asdict(result))}
+
+
+def _place(job: JobSpec) -> Placement:
+    return place_workers(job.resources, [node["Resources"] for node in ray.nodes() if node["Alive"]])
+
+
+def _finished(outcome: Any) -> dict[str, Any]:
+    failure = failure_of(outcome)
+    if failure is not None:
+        raise failure
+    result = outcome["result"] if isinstance(outcome, dict) else None
+    facts = result if isinstance(result, dict) else {}
+    return {"metrics": _numbers(facts.get("metrics")), "report": facts.get("report")}
+
+
+def _numbers(metrics: Any) -> dict[str, Any]:
+    """The single numbers among metrics; of one with a confidence interval, its value."""
+    found = {}
+    for name, value in (metrics if isinstance(metrics, dict) else {}).items():
+        number = value.get("value") if isinstance(value, dict) else value
+        if isinstance(number, int | float):
+            found[name] = number
+    return found
+
+
+def _stoppable_progress(context: PhaseContext) -> Callable[..., None]:
+    """Tells progress, and ends the phase when somebody asked to stop (looked up once a second)."""
+    looked_s = 0.0
+
+    def progress(**facts: Any) -> None:
+        nonlocal looked_s
+        context.progress(**facts)
+        if time.monotonic() - looked_s > 1.0:
+            looked_s = time.monotonic()
+            if stop_requested(context.run):
+                raise StopRequestedError("stopped as asked; submit again to go on with what is left")
+
+    return progress

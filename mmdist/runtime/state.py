@@ -1,0 +1,115 @@
+"""The state of a run, as a function of its events. No I/O."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mmdist.storage import DRIVER, Event
+
+__all__ = ["SUBMIT", "RunState", "StateName", "run_state"]
+
+SUBMIT = "submit"
+"""Writer of a run's first event, `submitted`, under attempt 0."""
+
+StateName = Literal["submitted", "running", "interrupted", "succeeded", "failed", "stopped"]
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What a run's events say of it. Times are in seconds since 1970."""
+
+    state: StateName = "submitted"
+    kind: str = "?"
+    name: str = "?"
+    phase: str | None = None
+    attempt: int = 0
+    attempts: tuple[dict[str, Any], ...] = ()
+    submitted_s: float | None = None
+    started_s: float | None = None
+    ended_s: float | None = None
+    exit_code: int | None = None
+    error: dict[str, Any] | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+    epochs: tuple[dict[str, Any], ...] = ()
+    checkpoint: str | None = None
+    report: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the newest attempt ended and said how."""
+        return self.state in ("succeeded", "failed", "stopped")
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether `--resume` would go on with it."""
+        return self.state in ("submitted", "interrupted", "failed", "stopped")
+
+
+def run_state(events: Sequence[Event], *, driver_alive: bool) -> RunState:
+    """The state that events lead to.
+
+    Args:
+        events: All events, in the order of `read_events`.
+        driver_alive: Whether some attempt without a `finished` event is held by a live driver.
+    """
+    submitted = next((event for event in events if event.kind == "submitted"), None)
+    withdrawn = {event.attempt for event in events if event.facts.get("state") == "withdrawn"}
+    counted = [event for event in events if event.attempt > 0 and event.attempt not in withdrawn]
+    origin = submitted.facts if submitted else {}
+    base: dict[str, Any] = {
+        "kind": origin.get("kind", "?"),
+        "name": origin.get("name", "?"),
+        "submitted_s": submitted.time_s if submitted else None,
+    }
+    if not counted:
+        return RunState(**base)
+    newest = max(event.attempt for event in counted)
+    current = [event for event in counted if event.attempt == newest]
+    finished = next((event for event in current if event.kind == "finished" and event.writer == DRIVER), None)
+    phases = [event for event in current if event.kind == "phase"]
+    checkpoints = [event for event in counted if event.kind == "checkpoint-saved"]
+    state: StateName = "running" if driver_alive else "interrupted"
+    if finished is not None:
+        state = finished.facts["state"]
+    facts = finished.facts if finished else {}
+    return RunState(
+        **base,
+        state=state,
+        phase=None if finished else (phases[-1].facts["name"] if phases else "start"),
+        attempt=newest,
+        attempts=tuple(_attempts(counted)),
+        started_s=counted[0].time_s,
+        ended_s=finished.time_s if finished else (None if driver_alive else counted[-1].time_s),
+        exit_code=facts.get("exit_code"),
+        error=facts.get("failure") or _last_failure(current, driver_alive=driver_alive),
+        metrics=facts.get("metrics") or {},
+        epochs=tuple(_epochs(counted)),
+        checkpoint=checkpoints[-1].facts.get("path") if checkpoints else None,
+        report=facts.get("report"),
+    )
+
+
+def _attempts(events: Sequence[Event]) -> list[dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {}
+    for event in events:
+        facts = found.setdefault(event.attempt, {"attempt": event.attempt, "state": "cut off"})
+        facts["last_s"] = max(event.time_s, facts.get("last_s", 0.0))
+        if event.kind == "attempt-started":
+            facts.update(started_s=event.time_s, host=event.facts.get("host"), pid=event.facts.get("pid"))
+        if event.kind == "finished" and event.writer == DRIVER:
+            facts["state"] = event.facts["state"]
+    return list(found.values())
+
+
+def _last_failure(events: Sequence[Event], *, driver_alive: bool) -> dict[str, Any] | None:
+    failures = [event for event in events if event.kind == "failed"]
+    return dict(failures[-1].facts) if failures and not driver_alive else None
+
+
+def _epochs(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """The result of each epoch; of one that was trained again after a resume, the newest."""
+    found: dict[int, dict[str, Any]] = {}
+    for event in events:
+        if event.kind == "epoch-finished":
+            found[int(event.facts["epoch"])] = {"time_s": event.time_s, **event.facts}
+    return [found[epoch] for epoch in sorted(found)]

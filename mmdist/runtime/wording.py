@@ -1,0 +1,100 @@
+"""Events and live notes in words, for people. No I/O."""
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from mmdist.runtime.failures import error_from_record
+from mmdist.storage import Event
+
+__all__ = ["clock", "duration", "epoch_line", "event_line", "live_line"]
+
+PHASES = {
+    "start-ray": "starting Ray",
+    "import": "importing the dataset",
+    "train": "training",
+    "evaluate": "evaluating",
+    "predict": "predicting",
+    "validate": "validating",
+    "learn-vocabulary": "learning the vocabulary",
+}
+
+
+def clock(time_s: float | None) -> str:
+    """A time as the local clock shows it."""
+    return "-" if time_s is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time_s))
+
+
+def duration(seconds: float | None) -> str:
+    """A duration as `h:mm:ss`, or `m:ss` below an hour."""
+    if seconds is None or not math.isfinite(seconds):
+        return "-"
+    minutes, rest = divmod(round(max(seconds, 0.0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def live_line(note: Mapping[str, Any]) -> str:
+    """A live note as one line: phase, place, pace, input wait, loss, time to go."""
+    parts = [PHASES.get(str(note.get("phase")), str(note.get("phase")))]
+    for name in ("epoch", "batch", "rows", "shard", "part"):
+        if _is_number(note.get(name)):
+            total = note.get(f"{name}s" if name != "rows" else "total_rows")
+            parts.append(f"{name} {note[name]:,}" + (f"/{total:,}" if _is_number(total) else ""))
+    for name, form in (
+        ("rows_per_s", "{:,.0f} rows/s"),
+        ("step_s", "step {:.3f} s"),
+        ("input_wait_share", "input wait {:.0%}"),
+        ("loss", "loss {:.4f}"),
+    ):
+        if _is_number(note.get(name)):
+            parts.append(form.format(note[name]))
+    if _is_number(note.get("eta_s")):
+        parts.append(f"ETA {duration(note['eta_s'])}")
+    return "  ".join(parts)
+
+
+def epoch_line(facts: Mapping[str, Any]) -> str:
+    """An epoch's result as one line."""
+    metrics = facts.get("metrics")
+    numbers = metrics if isinstance(metrics, dict) else facts
+    total = facts.get("epochs")
+    parts = [f"epoch {facts.get('epoch')}" + (f"/{total}" if total else "")]
+    parts += [
+        f"{name} {numbers[name]:.4f}"
+        for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
+        if _is_number(numbers.get(name))
+    ]
+    if _is_number(numbers.get("rows_per_s")):
+        parts.append(f"{numbers['rows_per_s']:,.0f} rows/s")
+    return "  ".join(parts)
+
+
+def event_line(event: Event) -> str | None:
+    """An event as one line; None for those that a user need not see."""
+    facts = event.facts
+    match event.kind:
+        case "phase":
+            return PHASES.get(facts["name"], facts["name"])
+        case "imported":
+            rows = ", ".join(f"{name} {count:,}" for name, count in facts.get("rows", {}).items() if count is not None)
+            return f"dataset {'was there already' if facts.get('skipped') else 'imported'}: {facts['output']} ({rows})"
+        case "resumed":
+            return f"resumed from {facts.get('checkpoint')}: epoch {facts.get('epoch')}, batch {facts.get('next_batch')}"
+        case "epoch-finished":
+            return epoch_line(facts)
+        case "stopped-early":
+            return "stopped early: " + ", ".join(f"{name} {value}" for name, value in facts.items())
+        case "worker-started" if facts.get("restart"):
+            return f"worker {facts['rank']} started again (restart {facts['restart']})"
+        case "failed":
+            return f"worker failed: {error_from_record(dict(facts)).message}"
+        case "finished":
+            return str(facts.get("state"))
+        case _:
+            return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

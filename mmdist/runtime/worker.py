@@ -1,0 +1,97 @@
+"""What runs inside Ray's worker processes: a frame around training and evaluating that keeps their words and errors."""
+
+import os
+import socket
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from mmdist.errors import MmdistError, StopRequestedError
+from mmdist.runtime.failures import error_from_record, error_record, unwrap
+from mmdist.runtime.logs import captured_output
+from mmdist.storage import EventWriter, Store, open_store, read_events
+
+__all__ = ["evaluate_entry", "train_entry"]
+
+
+def train_entry(config: dict[str, Any]) -> dict[str, Any]:
+    """Trains, as one worker of a Ray Train group.
+
+    Args:
+        config: `run_url`, `attempt`, and what `train_worker` takes beyond them.
+
+    Returns:
+        `{"result": ...}`, or `{"failure": record}` for an error that no new worker would cure: returned, not
+        raised, so that Ray Train does not try again.
+    """
+    from ray import train
+
+    context = train.get_context()
+    rank, world_size = context.get_world_rank(), context.get_world_size()
+    run = open_store(config["run_url"])
+    attempt = int(config["attempt"])
+    past = [event for event in read_events(run) if event.attempt == attempt]
+    restart = sum(event.kind == "worker-started" and event.facts["rank"] == rank for event in past)
+    writer = f"worker-{rank}.{restart}"
+    fatal = [event.facts for event in past if event.kind == "failed" and event.facts.get("fatal")]
+    if fatal:
+        return {"failure": fatal[0]}
+    events = EventWriter(run, attempt, writer)
+    events.write(
+        "worker-started", rank=rank, world_size=world_size, restart=restart, host=socket.gethostname(), pid=os.getpid()
+    )
+
+    def work() -> Any:
+        from mmdist.training.worker import train_worker
+
+        return train_worker({**config, "restart": restart, "rank": rank, "world_size": world_size, "events": events})
+
+    return _framed(run, events, work, others=world_size > 1)
+
+
+def evaluate_entry(config: dict[str, Any]) -> dict[str, Any]:
+    """Evaluates a model, in a worker process of its own. Returns as `train_entry` does."""
+    run = open_store(config["run_url"])
+    events = EventWriter(run, int(config["attempt"]), "worker-0.0")
+    events.write("worker-started", rank=0, world_size=1, restart=0, host=socket.gethostname(), pid=os.getpid())
+
+    def work() -> Any:
+        from mmdist.runtime.evaluating import evaluate
+
+        return evaluate(run, open_store(config["model_run_url"]), events)
+
+    return _framed(run, events, work, others=False)
+
+
+def _framed(run: Store, events: EventWriter, work: Callable[[], Any], *, others: bool) -> dict[str, Any]:
+    with captured_output(run, events.attempt, events.writer):
+        try:
+            return {"result": work()}
+        except Exception as error:
+            traceback.print_exc()
+            failure = unwrap(error)
+            fatal = isinstance(failure, StopRequestedError) or not _may_be_cured(error, others=others)
+            record = {**error_record(failure), "fatal": fatal}
+            if not isinstance(failure, StopRequestedError):
+                events.write("failed", **record)
+            # With others waiting in a collective, only an error ends them all; the new group finds the record.
+            if others and not isinstance(failure, StopRequestedError):
+                raise
+            if not fatal:
+                raise
+            return {"failure": record}
+
+
+def _may_be_cured(error: BaseException, *, others: bool) -> bool:
+    """Whether new workers may do better: only where another worker's loss can be behind it."""
+    if isinstance(error, MmdistError):
+        return False
+    return others and type(error).__module__.startswith("tensorflow")
+
+
+def failure_of(outcome: Any) -> MmdistError | None:
+    """The error in what an entry returned; None where it went well."""
+    record = outcome.get("failure") if isinstance(outcome, dict) else None
+    if record is None:
+        return None
+    return error_from_record({name: value for name, value in record.items() if name != "fatal"})
