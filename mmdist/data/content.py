@@ -7,6 +7,7 @@ docs/design/0002-content-ledger.md states it in full.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -155,5 +156,5 @@ def _chunk_hashes(chunk: "pa.Array[Any]") -> UInt64Array:
     bounds = np.frombuffer(offsets, np.int64 if is_large else np.int32)[
         chunk.offset : chunk.offset + count + 1
     ].tolist()
-    pieces = map(data.__getitem__, map(slice, bounds, bounds[1:]))
-    return np.fromiter(map(xxhash.xxh3_64_intdigest, pieces), np.uint64, count)
+    digest = xxhash.xxh3_64_intdigest
+    return np.fromiter((digest(data[start:end]) for start, end in pairwise(bounds)), np.uint64, count)
