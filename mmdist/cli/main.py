@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 import mmdist
 from mmdist.cli.errors import print_bug, print_error, print_usage_error
-from mmdist.cli.options import Options, pass_options
+from mmdist.cli.options import Options
 from mmdist.errors import MmdistError
 
 __all__ = ["cli", "main", "run"]
@@ -74,23 +74,31 @@ class _LazyGroup(click.Group):
             return 0
 
 
+def _remember(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    # A callback, not the group's own body: click looks a command's name up before it runs that.
+    setattr(ctx.ensure_object(Options), str(parameter.name), value)
+
+
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--debug", is_flag=True, help="Show the traceback of a bug.")
+@click.option(
+    "--debug", is_flag=True, is_eager=True, expose_value=False, callback=_remember, help="Show the traceback of a bug."
+)
 @click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
+    is_eager=True,
+    expose_value=False,
+    callback=_remember,
     help="How progress and errors are written on stderr.",
 )
 @click.version_option(mmdist.__version__, message="mmdist %(version)s")
-@pass_options
-def cli(options: Options, debug: bool, log_format: str) -> None:
+def cli() -> None:
     """Train and run models that read pictures and text together, on this machine or a Ray cluster.
 
     Exit codes: 0 done; 2 usage or job file; 3 data refused; 4 resources missing; 5 training failed;
     6 worker lost; 130 stopped; 1 a bug in mmdist.
     """
-    options.debug, options.log_format = debug, log_format
 
 
 def run(arguments: Sequence[str]) -> int:

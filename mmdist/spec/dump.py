@@ -12,15 +12,16 @@ __all__ = ["dump_job", "job_hash"]
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes every text that the loader would read as a number, a truth value or nothing."""
+    """Quotes every text that the loader would read as something else."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    is_plain = isinstance(read_scalar(text), str)
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_plain else '"')
+    # Only double quotes escape: unescaped, the rarer line breaks of Unicode would be read as a plain one.
+    is_safe = text.isprintable() and isinstance(read_scalar(text), str)
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_safe else '"')
 
 
 _Dumper.add_representer(str, _represent_text)

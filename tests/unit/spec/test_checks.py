@@ -1,0 +1,140 @@
+from collections.abc import Callable
+
+import pytest
+from job_texts import TRAIN
+
+from mmdist.spec.checks import smallest_image_px
+from mmdist.spec.load import LoadedJob
+from mmdist.spec.model import CNNSpec
+
+Refusal = Callable[..., str]
+IMPORTING = TRAIN + "import:\n  source: {type: openmoji}\n  output: d\n"
+
+
+def test_batch_that_does_not_divide_by_the_replicas(refusal: Refusal) -> None:
+    text = TRAIN + "train: {global_batch_size: 100}\nresources: {workers: 2, replicas_per_worker: 4}\n"
+    assert refusal(text) == (
+        "job.yaml:6:28: global_batch_size must divide by 8 replicas; received 100. Try 96 or 104.\n"
+        "  expected: a multiple of 8 (workers x replicas_per_worker)\n"
+        "  received: 100"
+    )
+
+
+def test_batch_smaller_than_the_replicas(refusal: Refusal) -> None:
+    text = TRAIN + "train: {global_batch_size: 4}\nresources: {replicas_per_worker: 8}\n"
+    assert "must divide by 8 replicas; received 4. Try 8." in refusal(text)
+
+
+def test_batch_and_gpus(refusal: Refusal, load: Callable[..., LoadedJob]) -> None:
+    text = TRAIN + "train: {global_batch_size: 9}\nresources: {gpus_per_worker: 2}\n"
+    assert "must divide by 2 replicas; received 9. Try 8 or 10." in refusal(text)
+    load(text, "resources.gpus_per_worker=auto")
+
+
+def test_batch_and_workers_of_unknown_replicas(refusal: Refusal) -> None:
+    text = TRAIN + "train: {global_batch_size: 100}\nresources: {workers: 3}\n"
+    assert "must divide by 3 workers; received 100. Try 99 or 102." in refusal(text)
+
+
+def test_lanes(refusal: Refusal, load: Callable[..., LoadedJob]) -> None:
+    text = TRAIN + "  order: {type: lanes, lanes: 24}\ntrain: {global_batch_size: 64}\n"
+    assert refusal(text) == (
+        "job.yaml:6:31: data.order.lanes must divide global_batch_size 64 and be a multiple of 1 worker; received 24. "
+        "Try 16 or 32.\n"
+        "  expected: 16 or 32\n"
+        "  received: 24\n"
+        "  to do: set `data.order: {type: lanes, lanes: 32}`"
+    )
+    assert load(text, "data.order.lanes=32").spec.data.order.lanes == 32
+    load(text, "data.order={type: global}")
+
+
+def test_default_lanes_and_workers(refusal: Refusal, load: Callable[..., LoadedJob]) -> None:
+    text = TRAIN + "train: {global_batch_size: 96}\nresources: {workers: 3}\n"
+    message = refusal(text)
+    assert message.startswith("job.yaml:7:22: data.order.lanes must divide global_batch_size 96 and be a multiple of 3")
+    load(text, "data.order={type: lanes, lanes: 48}")
+
+
+def test_columns(refusal: Refusal) -> None:
+    assert refusal(TRAIN + "  columns: {label: l}\n") == (
+        "job.yaml:6:3: `data.columns` names nothing that a model could read\n"
+        "  expected: `image`, `text` or both\n"
+        "  received: neither\n"
+        "  to do: add `image: COLUMN` or `text: COLUMN` to `data.columns`"
+    )
+    assert "`data.columns` names no label" in refusal(TRAIN + "  columns: {text: t}\n")
+    evaluate = "kind: evaluate\nname: x\nmodel: m\ndata: {input: d, columns: {text: t}}\n"
+    assert refusal(evaluate).startswith("job.yaml:4:18: `data.columns` names no label")
+
+
+def test_predicting_needs_no_label(load: Callable[..., LoadedJob]) -> None:
+    load("kind: predict\nname: x\nmodel: m\ndata: {input: d, columns: {text: t}}\n")
+
+
+def test_pictures_too_small(refusal: Refusal, load: Callable[..., LoadedJob]) -> None:
+    text = TRAIN + "  image: {size: [64, 21]}\n"
+    message = refusal(text)
+    assert message.startswith("job.yaml:6:17: pictures of 64 x 21 are too small for 3 convolutions with pooling\n")
+    assert "expected: at least 22 x 22" in message
+    load(text, "data.image.size=[22, 22]")
+    load(text, "data.columns={text: t, label: l}")
+
+
+def test_smallest_image() -> None:
+    def side_after(side: int, filters: int) -> int:
+        for _ in range(filters):
+            side = (side - 2) // 2
+        return side
+
+    for count in (1, 2, 3, 4):
+        smallest = smallest_image_px(CNNSpec(filters=(8,) * count))
+        assert side_after(smallest, count) == 1
+        assert side_after(smallest - 1, count) < 1
+
+
+@pytest.mark.parametrize(("metric", "mode"), [("val/accuracy", "min"), ("train/loss", "max")])
+def test_best_of_the_wrong_end(refusal: Refusal, metric: str, mode: str) -> None:
+    right = {"min": "max", "max": "min"}[mode]
+    rule = f"{{metric: {metric}, mode: {mode}}}"
+    message = refusal(TRAIN + f"train: {{checkpoint: {{keep_best: {rule}}}}}\n")
+    assert f"`{metric}` is best when it is {'largest' if right == 'max' else 'smallest'}, but" in message
+    assert f"to do: write `keep_best: {{metric: {metric}, mode: {right}}}`" in message
+    assert f"to do: write `early_stopping: {{metric: {metric}, mode: {right}}}`" in refusal(
+        TRAIN + f"train: {{early_stopping: {rule}}}\n"
+    )
+
+
+def test_metric_without_its_mode(refusal: Refusal) -> None:
+    message = refusal(TRAIN + "train: {early_stopping: {metric: val/accuracy}}\n")
+    assert message.startswith("job.yaml:6:34: `val/accuracy` is best when it is largest, but")
+
+
+def test_shares(refusal: Refusal) -> None:
+    assert refusal(IMPORTING + "  splits: {type: share, train: 0.8}\n") == (
+        "job.yaml:9:3: the shares of `import.splits` must sum to 1; they sum to 1.1\n"
+        "  expected: train + validation + test = 1 (left out: 0.7, 0.1 and 0.2)\n"
+        "  received: 0.8 + 0.1 + 0.2 = 1.1"
+    )
+
+
+def test_data_outside_of_the_import(refusal: Refusal, load: Callable[..., LoadedJob]) -> None:
+    load(IMPORTING)
+    message = refusal(IMPORTING, "import.output=e")
+    assert message.startswith("job.yaml:4:10: `data.train` does not lie in `import.output`")
+    assert "/e/train" in message
+
+
+def test_folders_that_importing_does_not_write(refusal: Refusal) -> None:
+    assert "job.yaml:5:15: importing writes no folder `valid`" in refusal(IMPORTING.replace("d/validation", "d/valid"))
+    assert "`data.train` is the dataset, not a split of it" in refusal(IMPORTING.replace("d/train", "d"))
+    assert "`data.validation` reads the split `validation`, but `import.splits.validation` is 0" in refusal(
+        IMPORTING + "  splits: {type: share, train: 0.8, validation: 0, test: 0.2}\n"
+    )
+
+
+def test_several_conflicts_are_told_together(refusal: Refusal) -> None:
+    text = TRAIN + "  columns: {label: l}\ntrain: {global_batch_size: 9}\nresources: {replicas_per_worker: 2}\n"
+    message = refusal(text)
+    assert "names nothing that a model could read" in message
+    assert "Try 8 or 10." in message
