@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmdist.data.content import CANONICAL_COLUMNS
+from mmdist.data.schema_guard import open_parquet
 from mmdist.errors import DataRefusedError, Place
 from mmdist.storage import Store
 
@@ -136,16 +137,14 @@ def read_index(split: Store) -> tuple[RowGroupIndex, str]:
     """The index of a split and the fingerprint that importing wrote with it.
 
     Raises:
-        FileNotFoundError: where the split has none.
-        DataRefusedError: when the file is damaged, of another version, or names files outside the split.
+        DataRefusedError: when the file is missing, damaged, of another version, or names files outside the split.
     """
-    data = split.read_bytes(INDEX_FILE)
     try:
-        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=["shard"], page_checksum_verification=True)
-        note = json.loads((file.schema_arrow.metadata or {}).get(b"mmdist", b"{}"))
-        table = file.read().combine_chunks()
-        del file
-        index = _from_table(table)
+        with open_parquet(split, INDEX_FILE) as file:
+            note = json.loads((file.schema_arrow.metadata or {}).get(b"mmdist", b"{}"))
+            index = _from_table(file.read())
+    except DataRefusedError as error:
+        raise _refused(split, "the index cannot be read", f"{error.message} ({error.received})") from error
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise _refused(split, "the index cannot be read", f"{type(error).__name__}: {error}") from error
     if note.get("version") != VERSION:
@@ -170,7 +169,7 @@ def _from_table(table: pa.Table) -> RowGroupIndex:
         if table.column(name).type != kind or table.column(name).null_count:
             raise ValueError(f"column {name} is {table.column(name).type}, expected {kind} without nulls")
     column: Any = table.column("shard")
-    encoded = column.unify_dictionaries().combine_chunks()
+    encoded = column.dictionary_encode().unify_dictionaries().combine_chunks()
     sums = {}
     for name in CANONICAL_COLUMNS:
         values = table.column(f"content_sum_{name}")
