@@ -1,0 +1,197 @@
+"""Evaluates a model over a dataset in bounded memory, and records what the report is made of."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from mmdist.data.batches import BadRow, Batch
+from mmdist.data.collate import Collator
+from mmdist.data.dataset import Dataset
+from mmdist.data.stream import scan
+from mmdist.errors import DataRefusedError, JobFileError, Place
+from mmdist.evaluation.metrics import scored_metrics
+from mmdist.evaluation.paths import EVALUATION, EVALUATION_VERSION, PREDICTIONS
+from mmdist.evaluation.predictions import MistakeKeeper, RowTexts, predictions_schema, predictions_table
+from mmdist.evaluation.scores import RowScores, score_rows
+from mmdist.spec.evaluation import EvaluationSpec
+from mmdist.storage import Store
+
+__all__ = ["PredictFn", "dataset_facts", "evaluate_model"]
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+PredictFn = Callable[[Arrays], npt.NDArray[np.float32]]
+"""From a batch's `image` uint8 (B, H, W, 3), `image_present` bool (B,), `text` int32 (B, T) and `text_present` bool
+(B,), those that the batch has, to probabilities float32 (B, C)."""
+
+
+def evaluate_model(
+    predict_fn: PredictFn,
+    dataset: Dataset,
+    collator: Collator,
+    *,
+    spec: EvaluationSpec,
+    run: Store,
+    split: str,
+    seed: int,
+    model: Mapping[str, Any],
+    on_bad_rows: Callable[[Sequence[BadRow]], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Shows the model every row once, and again with each modality withheld where it reads several.
+
+    Writes report/predictions.parquet and report/mistakes.parquet, and last report/evaluation.json; without the last
+    there is no evaluation. Memory: a batch, a row group's texts, and 20 bytes a row and modality.
+
+    Args:
+        predict_fn: The model.
+        dataset: The rows, with labels.
+        collator: Prepares them as in training; its labels are those of the model's outputs.
+        spec: Batch size, intervals, mistakes.
+        run: The run directory.
+        split: What the rows are called in the report: `test`, `validation` or `input`.
+        seed: Root of the resampling.
+        model: Facts about the model for the report, such as `run_id`, `epoch` (from 0), `step`, `parameters`.
+        on_bad_rows: Takes the rows of each batch that cannot be read; it may end the evaluation by raising.
+        on_progress: Takes the rows done and the rows of the dataset after each batch; it may raise as well.
+
+    Returns:
+        The content of report/evaluation.json.
+
+    Raises:
+        JobFileError: where the job reads no label.
+        DataRefusedError: where no row can be used.
+        TrainingFailedError: where the model's output is not finite or has the wrong shape.
+    """
+    labels = collator.labels
+    if labels is None or collator.columns.label is None:
+        raise JobFileError(
+            "an evaluation compares with labels, and the job reads none",
+            expected="the name of the label's column",
+            received="nothing",
+            place=Place(key="data.columns.label"),
+        )
+    run.delete_file(EVALUATION)
+    pass_ = _Pass(predict_fn, labels, RowTexts(dataset, collator.columns.text), spec)
+    done = 0
+    with (
+        run.open_output(PREDICTIONS) as stream,
+        pq.ParquetWriter(stream, predictions_schema(labels), compression="zstd", write_page_checksum=True) as writer,
+        scan(dataset, collator, spec.batch_size) as batches,
+    ):
+        for batch in batches:
+            pass_.add(batch, writer)
+            if batch.bad and on_bad_rows is not None:
+                on_bad_rows(batch.bad)
+            done += batch.rows + len(batch.bad)
+            if on_progress is not None:
+                on_progress(done, dataset.rows)
+    if not pass_.parts:
+        raise DataRefusedError(
+            f"no row of the {split} data could be evaluated",
+            expected="at least one row with a known label and a picture or text that can be read",
+            received=f"{dataset.rows} rows, {sum(pass_.bad.values())} of them set aside",
+            place=Place(file=dataset.store.url),
+            remedy="look at the reasons in the run's quarantine folder",
+        )
+    pass_.mistakes.write(run)
+    result = {
+        "version": EVALUATION_VERSION,
+        "split": split,
+        "seed": seed,
+        "confidence": spec.confidence,
+        "bootstrap_samples": spec.bootstrap_samples,
+        "model": dict(model),
+        "dataset": dataset_facts(dataset),
+        "rows": _row_facts(dataset, pass_),
+        "labels": list(labels),
+        "metrics": scored_metrics(
+            RowScores.concatenate(pass_.parts),
+            labels,
+            spec,
+            seed,
+            withheld={name: RowScores.concatenate(parts) for name, parts in pass_.withheld.items()},
+        ),
+    }
+    run.write_bytes(EVALUATION, json.dumps(result, indent=1).encode())
+    return result
+
+
+def dataset_facts(dataset: Dataset) -> dict[str, Any]:
+    """What a report says about a dataset: where it lies, its rows and fingerprint, and its card's terms of use."""
+    card = dataset.card or {}
+    return {
+        "url": dataset.store.url,
+        "rows": dataset.rows,
+        "fingerprint": dataset.fingerprint,
+        **{key: card.get(key) for key in ("name", "description", "licence", "attribution", "citation")},
+    }
+
+
+class _Pass:
+    """One pass over the rows: scores, predictions, mistakes and bad rows."""
+
+    def __init__(self, predict_fn: PredictFn, labels: tuple[str, ...], texts: RowTexts, spec: EvaluationSpec) -> None:
+        self._predict_fn = predict_fn
+        self._labels = labels
+        self._texts = texts
+        self.mistakes = MistakeKeeper(labels, spec.mistakes)
+        self.parts: list[RowScores] = []
+        self.withheld: dict[str, list[RowScores]] = {}
+        self.bad: Counter[tuple[str, str]] = Counter()
+        self.present: Counter[str] = Counter()
+
+    def add(self, batch: Batch, writer: pq.ParquetWriter) -> None:
+        """Takes the rows of a batch that count."""
+        self.bad.update((row.column, row.reason) for row in batch.bad)
+        places = np.flatnonzero(batch.mask)
+        if not len(places) or batch.label is None:
+            return
+        arrays = _arrays(batch)
+        modalities = [name for name in ("image", "text") if name in arrays]
+        probabilities = self._predict_fn(arrays)[places]
+        scores = score_rows(batch.label[places], probabilities)
+        rows = batch.row[places]
+        texts = self._texts.of(rows)
+        ids = [batch.ids[place] for place in places]
+        writer.write_table(predictions_table(self._labels, scores, probabilities, rows=rows, ids=ids, texts=texts))
+        self.mistakes.add(batch, places, scores, texts)
+        self.parts.append(scores)
+        for name in modalities:
+            self.present[name] += int(arrays[f"{name}_present"][places].sum())
+            if len(modalities) > 1:
+                hidden = self._predict_fn(_without(arrays, name))[places]
+                self.withheld.setdefault(name, []).append(score_rows(batch.label[places], hidden))
+
+
+def _arrays(batch: Batch) -> dict[str, npt.NDArray[Any]]:
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    if batch.image is not None:
+        arrays |= {"image": batch.image, "image_present": batch.image_present}
+    if batch.text is not None:
+        arrays |= {"text": batch.text, "text_present": batch.text_present}
+    return arrays
+
+
+def _without(arrays: Arrays, modality: str) -> dict[str, npt.NDArray[Any]]:
+    """The same batch as if no row had the modality: its content is gone too, not only its mark."""
+    blank = {name: np.zeros_like(arrays[name]) for name in (modality, f"{modality}_present")}
+    return {**arrays, **blank}
+
+
+def _row_facts(dataset: Dataset, pass_: _Pass) -> dict[str, Any]:
+    reasons = [
+        {"column": column, "reason": reason, "rows": rows}
+        for (column, reason), rows in sorted(pass_.bad.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    return {
+        "expected": dataset.rows,
+        "evaluated": sum(len(part) for part in pass_.parts),
+        "quarantined": sum(pass_.bad.values()),
+        "present": dict(sorted(pass_.present.items())),
+        "reasons": reasons,
+    }

@@ -1,0 +1,60 @@
+"""The curves of a training: one value per metric and epoch, from the metrics that the run recorded."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmdist.storage import Store
+
+__all__ = ["best_epoch", "read_history"]
+
+_FOLDER = "metrics"
+_NAMES = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
+
+
+def read_history(run: Store) -> tuple[list[dict[str, Any]], list[str]]:
+    """The curves, and the files that could not be read.
+
+    Returns:
+        By epoch, `epoch` (from 1) and each of `train/loss`, `train/accuracy`, `val/loss`, `val/accuracy`: the mean
+        over the epoch of what training recorded, the last value of validation, None where there is none. Where an
+        attempt repeated a step of another, the later one counts.
+    """
+    values: dict[tuple[str, int], dict[int, float]] = {}
+    unreadable = []
+    for entry in run.list(_FOLDER):
+        if entry.is_folder or not entry.path.endswith(".parquet"):
+            continue
+        try:
+            table = pq.read_table(io.BytesIO(run.read_bytes(entry.path)), columns=["step", "epoch", "name", "value"])
+        except (OSError, ValueError, pa.ArrowException):
+            unreadable.append(entry.path)
+            continue
+        for record in table.to_pylist():
+            if record["name"] in _NAMES:
+                values.setdefault((record["name"], record["epoch"]), {})[record["step"]] = record["value"]
+    epochs = sorted({epoch for _, epoch in values})
+    history = [
+        {"epoch": epoch + 1, **{name: _epoch_value(name, values.get((name, epoch), {})) for name in _NAMES}}
+        for epoch in epochs
+    ]
+    return history, unreadable
+
+
+def best_epoch(history: list[dict[str, Any]], metric: str, mode: str) -> int | None:
+    """The epoch (from 1) with the best value of a metric; of several, the first. None where it was never recorded."""
+    known = [point for point in history if point.get(metric) is not None]
+    if not known:
+        return None
+    sign = -1.0 if mode == "max" else 1.0
+    return int(min(known, key=lambda point: (sign * point[metric], point["epoch"]))["epoch"])
+
+
+def _epoch_value(name: str, by_step: dict[int, float]) -> float | None:
+    known = [value for _, value in sorted(by_step.items()) if value is not None and np.isfinite(value)]
+    if not known:
+        return None
+    return float(np.mean(known)) if name.startswith("train/") else float(known[-1])

@@ -1,0 +1,195 @@
+"""Turns a report into one HTML page that stands alone: no script, no network, everything from the data escaped."""
+
+import base64
+import math
+import re
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from mmdist.evaluation.figures import curve_svg, reliability_svg
+
+__all__ = ["render_page"]
+
+_MOST_MATRIX_CLASSES = 50
+_MOST_LISTED_CLASSES = 200
+_MOST_LISTED_PAIRS = 20
+_NARROWEST_INTERVAL = 0.8
+_LINK = re.compile(r"https?://[\w./%~:#?=&+-]+")
+# XML's and HTML's forbidden characters, and lone surrogates, which no encoding can write.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+_CARDS = (
+    ("accuracy", "Accuracy", "rows whose most probable label is right"),
+    ("balanced_accuracy", "Balanced accuracy", "mean recall: every class weighs the same"),
+    ("macro_f1", "Macro F1", "mean F1 over the classes"),
+    ("top_3_accuracy", "Top-3 accuracy", "right label among the three most probable"),
+    ("log_loss", "Log loss", "lower is better"),
+    ("calibration_error", "Calibration error", "lower is better; 0 means as right as it is sure"),
+)
+
+
+def render_page(report: Mapping[str, Any], mistakes: Sequence[Mapping[str, Any]]) -> str:
+    """The page.
+
+    Args:
+        report: As `build_report` gives it.
+        mistakes: Rows of mistakes.parquet, the most confident first.
+    """
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"number": _number, "interval": _interval, "percent": _percent, "link": _link}
+    folder = resources.files("mmdist.evaluation")
+    template = environment.from_string(folder.joinpath("report.html.j2").read_text("utf-8"))
+    css = Markup(folder.joinpath("report.css").read_text("utf-8"))
+    metrics = report["metrics"]
+    return template.render(
+        report=_clean(report),
+        css=css,
+        curves=_curves(report["history"]),
+        cards=[] if metrics is None else _cards(metrics),
+        classes=None if metrics is None else _clean(_classes(metrics["per_class"])),
+        matrix=None if metrics is None else _clean(_matrix(metrics)),
+        pairs=[] if metrics is None else _clean(metrics["confusion"]["pairs"][:_MOST_LISTED_PAIRS]),
+        ablation=[] if metrics is None else _ablation(metrics),
+        reliability=None if metrics is None else Markup(reliability_svg(metrics["calibration"])),
+        mistakes=[_clean({**mistake, "image": _data_url(mistake["image"])}) for mistake in mistakes],
+    )
+
+
+def _curves(history: Mapping[str, Any]) -> list[dict[str, Any]]:
+    curves = []
+    for metric, name in (("loss", "Loss"), ("accuracy", "Accuracy")):
+        svg = curve_svg(history["epochs"], metric, history["chosen"]) if history["epochs"] else None
+        if svg is not None:
+            curves.append({"name": name, "svg": Markup(svg)})
+    return curves
+
+
+def _cards(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    cards = []
+    for key, name, note in _CARDS:
+        if key not in metrics["headline"]:
+            continue
+        facts = metrics["headline"][key]
+        # Log loss has no upper end: uniform guessing is drawn as the track's end.
+        end = math.log(metrics["classes"]) if key == "log_loss" else 1.0
+        if key == "log_loss":
+            note = f"{note}; guessing evenly gives {end:.2f}"
+        baseline = metrics["baseline"]["accuracy"] if key == "accuracy" else None
+        cards.append({"name": name, "note": note, **facts, "track": _track(facts, end), "baseline": baseline})
+    return cards
+
+
+def _track(facts: Mapping[str, Any], end: float) -> dict[str, str] | None:
+    """Where the value and its interval lie on a bar, in percent of its length."""
+    if any(facts[key] is None for key in ("value", "low", "high")) or end <= 0:
+        return None
+    low, value, high = (min(100.0, 100.0 * facts[key] / end) for key in ("low", "value", "high"))
+    width = max(high - low, _NARROWEST_INTERVAL)
+    return {"left": f"{min(low, 100.0 - width):.2f}", "width": f"{width:.2f}", "value": f"{value:.2f}"}
+
+
+def _classes(per_class: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The classes, the best F1 first and those without rows last; of very many, the weakest."""
+    ordered = sorted(per_class, key=lambda entry: -1.0 if entry["f1"]["value"] is None else entry["f1"]["value"])
+    known = [entry for entry in ordered if entry["f1"]["value"] is not None]
+    unknown = [entry for entry in ordered if entry["f1"]["value"] is None]
+    shown = known[:_MOST_LISTED_CLASSES]
+    rows = [
+        {**entry, "recall_track": _track(entry["recall"], 1.0), "f1_track": _track(entry["f1"], 1.0)}
+        for entry in [*reversed(shown), *unknown[: _MOST_LISTED_CLASSES - len(shown)]]
+    ]
+    return {"rows": rows, "total": len(per_class)}
+
+
+def _matrix(metrics: Mapping[str, Any]) -> dict[str, Any] | None:
+    counts = metrics["confusion"]["counts"]
+    if counts is None or len(counts) > _MOST_MATRIX_CLASSES:
+        return None
+    labels = [entry["label"] for entry in metrics["per_class"]]
+    rows = []
+    for truth, row in enumerate(counts):
+        total = sum(row)
+        cells = [
+            {
+                "count": count,
+                "share": count / total if total else None,
+                "shade": _shade(count / total) if total else "0",
+                "is_strong": bool(total) and count / total > 0.5,
+                "is_right": truth == predicted,
+                "predicted": labels[predicted],
+            }
+            for predicted, count in enumerate(row)
+        ]
+        rows.append({"label": labels[truth], "total": total, "cells": cells})
+    size = "small" if len(counts) > 24 else "medium" if len(counts) > 12 else "large"
+    return {"labels": labels, "rows": rows, "size": size}
+
+
+def _shade(share: float) -> str:
+    """Percent of the hue in a cell. It leaps at one half, where the text's colour turns: in between, no text is
+    readable.
+    """
+    return f"{6 + 84 * share:.0f}" if share <= 0.5 else f"{78 + 44 * (share - 0.5):.0f}"
+
+
+def _ablation(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One bar for the model as it is and one for each modality that it is not shown."""
+    if not metrics["ablation"]:
+        return []
+    names = {"image": "picture", "text": "text"}
+    whole = metrics["headline"]["accuracy"]
+    bars = [{"name": "Picture and text", "accuracy": whole, "track": _track(whole, 1.0), "difference": None}]
+    for entry in metrics["ablation"]:
+        accuracy = entry["headline"]["accuracy"]
+        bars.append(
+            {
+                "name": f"This model with the {names[entry['withheld']]} withheld",
+                "accuracy": accuracy,
+                "track": _track(accuracy, 1.0),
+                "difference": entry["accuracy_difference"],
+            }
+        )
+    return bars
+
+
+def _clean(value: Any) -> Any:
+    """The same, its texts free of characters that a page must not hold, keys and all."""
+    if isinstance(value, str):
+        return _FORBIDDEN.sub("\ufffd", value)
+    if isinstance(value, Mapping):
+        return {_clean(key): _clean(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(inner) for inner in value]
+    return value
+
+
+def _data_url(png: bytes | None) -> str | None:
+    return None if png is None else f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    if value is None:
+        return "\u2013"
+    text = f"{value:,.{digits}f}"
+    return text.replace("-", "\u2212")
+
+
+def _interval(facts: Mapping[str, Any], digits: int = 2) -> str:
+    if facts["low"] is None or facts["high"] is None:
+        return ""
+    return f"[{_number(facts['low'], digits)}, {_number(facts['high'], digits)}]"
+
+
+def _percent(value: float | None) -> str:
+    return "\u2013" if value is None else f"{100 * value:.0f}%"
+
+
+def _link(text: str) -> Any:
+    """A web address as a link; any other text as it stands."""
+    if not _LINK.fullmatch(text):
+        return text
+    return Markup('<a href="{0}" rel="noreferrer noopener">{0}</a>').format(text)

@@ -1,0 +1,52 @@
+"""Renders a run's report from what the run recorded. It needs neither the data nor TensorFlow."""
+
+import io
+import json
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmdist.errors import Place, StorageError
+from mmdist.evaluation.page import render_page
+from mmdist.evaluation.paths import EVALUATION, MISTAKES, REPORT_HTML, REPORT_JSON
+from mmdist.evaluation.record import build_report
+from mmdist.storage import Store
+
+__all__ = ["render_report"]
+
+
+def render_report(run: Store) -> dict[str, Any]:
+    """Writes report/report.json and report/report.html, or replaces them.
+
+    Returns:
+        The content of report.json.
+
+    Raises:
+        UsageError: where the run has recorded neither an evaluation nor a curve.
+        StorageError: where storage fails, or the recorded mistakes cannot be read.
+    """
+    report = build_report(run)
+    page = render_page(report, _read_mistakes(run) if report["evaluation"] is not None else [])
+    run.write_bytes(REPORT_JSON, (json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
+    run.write_bytes(REPORT_HTML, page.encode())
+    return report
+
+
+def _read_mistakes(run: Store) -> list[dict[str, Any]]:
+    place = Place(file=f"{run.url}/{MISTAKES}")
+    remedy = f"{EVALUATION} is written after it: evaluate the run again with a job of kind evaluate"
+    try:
+        data = run.read_bytes(MISTAKES)
+    except FileNotFoundError as error:
+        raise StorageError("the recorded mistakes are missing", place=place, remedy=remedy) from error
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(data), page_checksum_verification=True).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise StorageError(
+            "the recorded mistakes cannot be read",
+            received=f"{type(error).__name__}: {error}",
+            place=place,
+            remedy=remedy,
+        ) from error
+    return rows
