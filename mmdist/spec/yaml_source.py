@@ -233,9 +233,9 @@ class _Reader:
                 place = Place(self.file, mark.line + 1, mark.column + 1)
         else:
             problem = str(error).splitlines()[0]
-        tab = place.line is not None and "\t" in text.splitlines()[min(place.line, text.count("\n") + 1) - 1]
+        line = text.split("\n")[place.line - 1 : place.line] if place.line is not None else []
         return JobFileError(
             f"not valid YAML: {problem}",
             place=place,
-            remedy="indent with spaces: YAML refuses tabs there" if tab else None,
+            remedy="indent with spaces: YAML refuses tabs there" if "\t" in "".join(line) else None,
         )

@@ -2,6 +2,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from job_texts import TRAIN
 
 from mmdist.errors import JobFileError
@@ -14,6 +16,62 @@ JOBS = sorted((Path(__file__).parents[3] / "jobs").glob("*.yaml"))
 @pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
 def test_jobs_of_the_repository_load(path: Path) -> None:
     assert load_job(path).spec.kind == path.stem
+
+
+TOKENS = [
+    "!!x",
+    "&a",
+    "*a",
+    "{",
+    "}",
+    "[",
+    "]",
+    ": ",
+    "\n",
+    "  ",
+    "- ",
+    "null",
+    "\t",
+    "3",
+    "'",
+    '"',
+    "\x00",
+    "? ",
+    "#",
+    "type",
+    "{type: lanes}",
+    "[]",
+    "{}",
+    "-1",
+    ".nan",
+    "%",
+    "---",
+    "...",
+    "",
+    "",
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    path=st.sampled_from(JOBS),
+    edits=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 12), st.sampled_from(TOKENS)), min_size=1, max_size=5),
+)
+def test_any_broken_file_is_refused_in_our_own_words(
+    path: Path, edits: list[tuple[float, int, str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    text = path.read_text()
+    for position, deleted, token in edits:
+        at = int(position * len(text))
+        text = text[:at] + token + text[at + deleted :]
+    broken = tmp_path_factory.getbasetemp() / "broken.yaml"
+    broken.write_text(text)
+    message = str(broken)
+    try:
+        load_job(broken)  # some edits leave a job that is right
+    except JobFileError as error:
+        message = str(error)
+    assert message.startswith(str(broken))
 
 
 def test_relative_folders_lie_in_the_current_directory(load: Callable[..., LoadedJob], tmp_path: Path) -> None:

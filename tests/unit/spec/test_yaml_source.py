@@ -137,6 +137,11 @@ def test_tab() -> None:
     assert "to do: indent with spaces" in message
 
 
+def test_text_that_ends_too_early() -> None:
+    assert refused("a: [1,\n").startswith("job.yaml:2:1: not valid YAML")
+    assert refused("a: 'x\n\n").startswith("job.yaml:")
+
+
 def test_list_as_key() -> None:
     assert refused("? [a, b]\n: 1\n") == "job.yaml:1:3: a key is a word, not a list or a mapping"
 
