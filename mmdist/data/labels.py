@@ -52,7 +52,7 @@ def learn_labels(dataset: "Dataset", column: str, progress: Callable[[int], None
     """
     found: set[str] = set()
     rows = 0
-    for group in range(len(dataset.index.rows)):
+    for group in range(len(dataset.index)):
         values, _ = name_values(dataset.read_row_group(group, [column]).column(column))
         found.update(value for value in values if value is not None)
         rows += len(values)

@@ -142,7 +142,7 @@ def _most_characters(tokens: int) -> int:
 
 def _texts(dataset: "Dataset", column: str, progress: Callable[[int], None] | None) -> Iterator[str]:
     rows = 0
-    for group in range(len(dataset.index.rows)):
+    for group in range(len(dataset.index)):
         texts, _ = text_values(dataset.read_row_group(group, [column]).column(column))
         yield from (text for text in texts if text)
         rows += len(texts)
