@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -124,3 +126,17 @@ def test_default_lanes_divide_the_batch() -> None:
 def test_lanes_that_do_not_divide_the_batch_are_refused() -> None:
     with pytest.raises(JobFileError, match=r"must divide(.|\n)*divisor of 100(.|\n)*32 lanes(.|\n)*try 4"):
         plan([10], LanesOrderSpec(lanes=32), batch=100)
+
+
+def test_a_billion_rows_in_a_million_row_groups_fit_in_memory() -> None:
+    rows = np.full(1_000_000, 1000)
+    tracemalloc.start()
+    try:
+        for order in (LanesOrderSpec(), GlobalOrderSpec()):
+            made = plan_epoch(rows, fingerprint="ab", seed=0, epoch=0, global_batch_size=256, order=order)
+            assert made.batches == 3_906_250
+            assert len(made.batch_places(made.batches - 1, range(made.lanes))) == 256
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 100e6
