@@ -1,4 +1,3 @@
-import re
 import threading
 import time
 from pathlib import Path
@@ -200,10 +199,12 @@ def test_a_damaged_shard_is_raised_where_batches_are_taken(folder: Path, tmp_pat
     for path in folder.iterdir():
         data = bytearray(path.read_bytes())
         if path.name == "part-00001.parquet":
-            data[data.index(b"JFIF")] ^= 1
+            # The first and last occurrences are statistics in headers, which nobody reads.
+            places = [found.start() for found in re.finditer(b"JFIF", data)]
+            data[places[len(places) // 2]] ^= 1
         (copy / path.name).write_bytes(data)
     damaged = open_dataset(str(copy))
-    with pytest.raises(DataRefusedError, match="part-00001.parquet: row group . of the shard is damaged") as caught:
+    with pytest.raises(DataRefusedError, match=r"part-00001\.parquet: row group . of the shard is damaged") as caught:
         batches(damaged, plan_of(damaged))
     assert caught.value.exit_code == 3
     assert streaming_threads() == []
