@@ -128,3 +128,7 @@ class BadRowBudget:
             remedy=f"look at {self._quarantine.place}, then mend the data"
             + (", or set data.on_bad_row: quarantine" if self._fail else " or raise data.max_bad_rows"),
         )
+
+    def flush(self) -> None:
+        """Writes what its quarantine holds back."""
+        self._quarantine.flush()

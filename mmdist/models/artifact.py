@@ -14,8 +14,7 @@ from mmdist.models.arrays import assign_arrays, describe, pack_arrays, unpack_ar
 from mmdist.spec.data import ColumnsSpec, ImageSpec, TextSpec
 from mmdist.spec.model import ModelSpec
 from mmdist.spec.task import TaskSpec
-from mmdist.storage import Store, commit_folder, is_committed, read_committed
-from mmdist.storage.commit import MANIFEST
+from mmdist.storage import Store, commit_anew, read_committed
 
 __all__ = ["Artifact", "ArtifactInfo", "load_artifact", "save_artifact"]
 
@@ -118,9 +117,7 @@ def save_artifact(
     }
     if tokenizer is not None:
         payload[TOKENIZER] = tokenizer
-    if not is_committed(store, folder):
-        store.delete_file(f"{folder}/{MANIFEST}")
-    commit_folder(store, folder, payload)
+    commit_anew(store, folder, payload)
 
 
 def load_artifact(store: Store, folder: str) -> Artifact:

@@ -84,7 +84,7 @@ def make_predict_fn(model: Any) -> Callable[[Mapping[str, npt.NDArray[Any]]], np
     """
     names = tuple(model.input)
 
-    @tf.function(jit_compile=False)
+    @tf.function(autograph=False, jit_compile=False)
     def forward(inputs: dict[str, Any]) -> Any:
         ready = {name: normalize(value) if name == "image" else value for name, value in inputs.items()}
         return probabilities(model(ready, training=False))

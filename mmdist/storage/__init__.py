@@ -1,6 +1,6 @@
 """Shared storage: stores, committed folders, and the events and live notes of a run."""
 
-from mmdist.storage.commit import CommitError, commit_folder, is_committed, read_committed
+from mmdist.storage.commit import CommitError, commit_anew, commit_folder, is_committed, read_committed
 from mmdist.storage.events import DRIVER, Event, EventWriter, claim_attempt, read_events
 from mmdist.storage.live import read_live, write_live
 from mmdist.storage.store import Entry, Store, is_remote, open_store
@@ -13,6 +13,7 @@ __all__ = [
     "EventWriter",
     "Store",
     "claim_attempt",
+    "commit_anew",
     "commit_folder",
     "is_committed",
     "is_remote",

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from mmdist.errors import StorageError
 from mmdist.storage.store import Store
 
-__all__ = ["COMMITTED", "MANIFEST", "CommitError", "commit_folder", "is_committed", "read_committed"]
+__all__ = ["COMMITTED", "MANIFEST", "CommitError", "commit_anew", "commit_folder", "is_committed", "read_committed"]
 
 MANIFEST = "manifest.json"
 COMMITTED = "COMMITTED"
@@ -44,6 +44,17 @@ def commit_folder(store: Store, folder: str, payload: Mapping[str, bytes | memor
     target.write_bytes(MANIFEST, manifest)
     target.write_bytes(COMMITTED, hashlib.sha256(manifest).hexdigest().encode())
     read_committed(store, folder)
+
+
+def commit_anew(store: Store, folder: str, payload: Mapping[str, bytes | memoryview]) -> None:
+    """As `commit_folder`, for a folder of a fixed name: what an interrupted writer left in it is written over.
+
+    Raises:
+        CommitError: when the folder is committed already.
+    """
+    if not is_committed(store, folder):
+        store.delete_file(f"{folder}/{MANIFEST}")
+    commit_folder(store, folder, payload)
 
 
 def is_committed(store: Store, folder: str) -> bool:

@@ -6,6 +6,7 @@ import keras
 
 from mmdist.errors import JobFileError, Place
 from mmdist.models.layers import ReplicaDropout, StandIn, TowerOutput, glorot, kernel_penalty
+from mmdist.spec.checks import smallest_image_px
 from mmdist.spec.model import CNNSpec, RegularizationSpec
 
 __all__ = ["CNNTower"]
@@ -71,9 +72,7 @@ class CNNTower(keras.layers.Layer):
 
 
 def _check_size(spec: CNNSpec, image_size: tuple[int, int]) -> None:
-    smallest = 1
-    for _ in spec.filters:
-        smallest = 2 * smallest + 2
+    smallest = smallest_image_px(spec)
     if min(image_size) < smallest:
         raise JobFileError(
             f"pictures are too small for {len(spec.filters)} convolutions with pooling",

@@ -1,0 +1,183 @@
+"""Checkpoints: the whole training state in a committed folder, written beside training, restored if it verifies.
+
+A folder `checkpoints/STEP-ATTEMPT.RESTART` holds `state.safetensors` (every variable of model and optimizer by index,
+seed generators included) and `state.json` (everything else, and shape and dtype of every array).
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+
+from mmdist.errors import DataRefusedError, Place, StorageError
+from mmdist.models.arrays import describe, pack_arrays, read_variables, unpack_arrays
+from mmdist.storage import CommitError, EventWriter, Store, commit_folder, read_committed
+from mmdist.storage.commit import COMMITTED, MANIFEST
+
+__all__ = [
+    "CheckpointWriter",
+    "Restored",
+    "checkpoint_name",
+    "committed_checkpoints",
+    "read_checkpoint",
+    "restore_newest",
+]
+
+FOLDER = "checkpoints"
+ARRAYS = "state.safetensors"
+STATE = "state.json"
+VERSION = 1
+_NAME = re.compile(r"(\d{8,})-(\d{4,})\.(\d+)")
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A checkpoint that verified."""
+
+    folder: str
+    state: dict[str, Any]
+    arrays: list[Array]
+
+
+def checkpoint_name(step: int, attempt: int, restart: int) -> str:
+    """Path of the folder that one attempt writes at a step."""
+    return f"{FOLDER}/{step:08d}-{attempt:04d}.{restart}"
+
+
+class CheckpointWriter:
+    """Copies the state to host memory, then writes, verifies and prunes in a thread of its own.
+
+    At most one checkpoint is on its way. What goes wrong there is raised by the next call.
+
+    Args:
+        run: The run.
+        events: Gets `checkpoint-saved`.
+        known: Folders that are there and count, from oldest to newest.
+    """
+
+    def __init__(self, run: Store, events: EventWriter, known: Sequence[str]) -> None:
+        self._run = run
+        self._events = events
+        self._known = list(known)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="mmdist-checkpoint")
+        self._writing: Future[None] | None = None
+
+    def save(
+        self,
+        folder: str,
+        variables: Iterable[Any],
+        state: dict[str, Any],
+        keep: Callable[[Sequence[str]], set[str]],
+    ) -> None:
+        """Starts a checkpoint.
+
+        Args:
+            folder: From `checkpoint_name`.
+            variables: Read before this returns; training may go on then.
+            state: JSON-able.
+            keep: Given all folders from oldest to newest, those to keep. The others are deleted once this
+                checkpoint is committed and was read back.
+        """
+        self.wait()
+        arrays = read_variables(list(variables))
+        text = json.dumps({**state, "version": VERSION, "arrays": describe(arrays)}, indent=1).encode()
+        kept = keep([*self._known, folder])
+        self._writing = self._pool.submit(self._write, folder, arrays, text, kept, int(state["step"]))
+
+    def wait(self) -> None:
+        """Waits for the checkpoint on its way. Raises what went wrong with it: StorageError, most likely."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def poll(self) -> None:
+        """Raises what went wrong, if anything did; does not wait."""
+        if self._writing is not None and self._writing.done():
+            self.wait()
+
+    def close(self) -> None:
+        """Ends the thread; what it is writing is finished first, and errors are dropped."""
+        self._pool.shutdown(wait=True)
+
+    def _write(self, folder: str, arrays: list[Array], text: bytes, kept: set[str], step: int) -> None:
+        commit_folder(self._run, folder, {ARRAYS: pack_arrays(arrays), STATE: text})
+        self._known.append(folder)
+        self._events.write("checkpoint-saved", path=folder, step=step)
+        for other in [name for name in self._known if name not in kept]:
+            _delete_checkpoint(self._run, other)
+            self._known.remove(other)
+
+
+def committed_checkpoints(run: Store) -> list[str]:
+    """Committed checkpoint folders, from oldest to newest."""
+    found = []
+    for entry in run.list(FOLDER):
+        match = _NAME.fullmatch(entry.path.removeprefix(f"{FOLDER}/"))
+        if entry.is_folder and match and run.exists(f"{entry.path}/{COMMITTED}"):
+            found.append((tuple(int(part) for part in match.groups()), entry.path))
+    return [path for _, path in sorted(found)]
+
+
+def read_checkpoint(run: Store, folder: str) -> Restored:
+    """A checkpoint, every byte verified.
+
+    Raises:
+        CommitError: where it is not whole.
+        DataRefusedError: where its parts do not agree, or another version of mmdist wrote it.
+    """
+    payload = read_committed(run, folder)
+    place = Place(file=f"{run.url}/{folder}")
+    if set(payload) != {ARRAYS, STATE}:
+        raise DataRefusedError(
+            "the folder is not a checkpoint", expected=f"{ARRAYS} and {STATE}", received=", ".join(payload), place=place
+        )
+    state = json.loads(payload[STATE])
+    if state.get("version") != VERSION:
+        raise DataRefusedError(
+            "the checkpoint was written by another version of mmdist",
+            expected=f"version {VERSION}",
+            received=f"version {state.get('version')}",
+            place=place,
+            remedy="resume with the mmdist that wrote it",
+        )
+    arrays = unpack_arrays(payload[ARRAYS], file=f"{run.url}/{folder}/{ARRAYS}")
+    if describe(arrays) != state["arrays"]:
+        raise DataRefusedError("the arrays of the checkpoint are not those that it lists", place=place)
+    return Restored(folder, state, arrays)
+
+
+def restore_newest(run: Store, events: EventWriter) -> tuple[Restored | None, list[str]]:
+    """The newest checkpoint that verifies, and the folders up to it from oldest to newest; None where there is none.
+
+    One that does not verify is left where it is and told by an event, `checkpoint-refused`.
+
+    Raises:
+        StorageError: where there are checkpoints and none verifies.
+    """
+    folders = committed_checkpoints(run)
+    for number, folder in reversed(list(enumerate(folders))):
+        try:
+            return read_checkpoint(run, folder), folders[: number + 1]
+        except (CommitError, DataRefusedError) as error:
+            events.write("checkpoint-refused", path=folder, reason=str(error))
+    if folders:
+        raise StorageError(
+            "no checkpoint of this run verifies",
+            received=f"{len(folders)} folders with bytes that are missing or changed",
+            place=Place(file=f"{run.url}/{FOLDER}"),
+            remedy="bring the checkpoints back, or start a new run",
+        )
+    return None, []
+
+
+def _delete_checkpoint(run: Store, folder: str) -> None:
+    # The marker goes first: a reader that comes in between finds no checkpoint rather than half of one.
+    for name in (COMMITTED, MANIFEST, STATE, ARRAYS):
+        run.delete_file(f"{folder}/{name}")
+    run.delete_empty_folder(folder)

@@ -1,0 +1,291 @@
+"""The train loop: load, step, save, validate. What it is made of lies in the files beside it."""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from mmdist.data.batches import Batch
+from mmdist.data.order import EpochPlan, plan_epoch
+from mmdist.data.quarantine import BadRowBudget
+from mmdist.data.stream import BatchStream, scan
+from mmdist.errors import DataRefusedError, Place, StopRequestedError, TrainingFailedError
+from mmdist.spec.job import TrainJob
+from mmdist.storage import EventWriter, Store
+from mmdist.training.checkpoint import CheckpointWriter, checkpoint_name
+from mmdist.training.exchange import LedgerExchange
+from mmdist.training.heartbeat import Heartbeat
+from mmdist.training.metrics import MetricWriter, Pace
+from mmdist.training.policies import EarlyStopping, EverySteps, KeepBest, KeepLast
+from mmdist.training.prepare import Prepared
+from mmdist.training.state import TrainingState
+from mmdist.training.step import Steps, StepSums
+
+__all__ = ["Loop", "LoopParts"]
+
+NOTE_EVERY_S = 1.0
+SHOWN_IDS = 10
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LoopParts:
+    """What a loop works with. `metrics` and `checkpoints` are None on workers other than the chief."""
+
+    job: TrainJob
+    run: Store
+    events: EventWriter
+    data: Prepared
+    model: Any
+    optimizer: Any
+    steps: Steps
+    heartbeat: Heartbeat
+    exchange: LedgerExchange
+    budgets: dict[str, BadRowBudget]
+    """By split, `train` and `validation`."""
+    lanes: range | None
+    """This worker's lanes; None for all."""
+    restart: int
+    identity: dict[str, Any]
+    """What a checkpoint must be of: hashes of job, data and vocabulary."""
+    metrics: MetricWriter | None
+    checkpoints: CheckpointWriter | None
+    keep_best: KeepBest
+    early_stopping: EarlyStopping
+
+
+class Loop:
+    """Trains from a state to the end, or until it is asked to stop.
+
+    Args:
+        parts: What it works with.
+        state: Where it begins; it goes on with it.
+    """
+
+    def __init__(self, parts: LoopParts, state: TrainingState) -> None:
+        self.parts = parts
+        self.state = state
+        self._every = EverySteps(parts.job.train.checkpoint)
+        self._keep_last = KeepLast(parts.job.train.checkpoint.keep_last)
+        self._pending: tuple[Batch, Any, float] | None = None
+        self._pace = Pace()
+        self._epoch_pace = Pace()
+        self._saved: tuple[int, int] | None = None
+        self._is_stopping = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every epoch is done, or early stopping ended training."""
+        return self.state.epoch >= self.parts.job.train.epochs or self.parts.early_stopping.is_over
+
+    def run(self) -> None:
+        """Trains.
+
+        Raises:
+            StopRequestedError: after a checkpoint, when somebody asked to stop.
+            TrainingFailedError: when the loss is not a number.
+            DataRefusedError: when the data cannot be used, or an epoch did not feed every row once.
+            StorageError: when a checkpoint cannot be written.
+        """
+        while not self.is_over:
+            plan = self._plan()
+            self._epoch_pace = Pace()
+            if self.state.next_batch < plan.batches:
+                with self._open(plan) as stream:
+                    for batch, wait_s in _timed(stream):  # load
+                        self._step(batch, plan, wait_s)  # step
+                        if self.state.next_batch == plan.batches:
+                            break  # the end of an epoch is saved once it is validated
+                        if self._every.is_due(self.state.step):  # save
+                            self._save()
+                        self._obey_stop()
+            self._settle(plan)
+            pace = self._epoch_pace.values()
+            metrics = {**self._train_metrics(), **self._validate()}  # validate
+            self._finish_epoch(metrics, pace)
+            self._obey_stop()
+        if self.parts.checkpoints is not None:
+            self.parts.checkpoints.wait()
+
+    def _plan(self) -> EpochPlan:
+        job, dataset = self.parts.job, self.parts.data.train
+        plan = plan_epoch(
+            dataset.index.rows,
+            fingerprint=dataset.fingerprint,
+            seed=job.seed,
+            epoch=self.state.epoch,
+            global_batch_size=job.train.global_batch_size,
+            order=job.data.order,
+        )
+        self.parts.heartbeat.begin(
+            "train", epoch=self.state.epoch + 1, epochs=job.train.epochs, batches=plan.batches, step=self.state.step
+        )
+        return plan
+
+    def _open(self, plan: EpochPlan) -> BatchStream:
+        data = self.parts.data
+        return BatchStream(data.train, plan, data.collator, lanes=self.parts.lanes, start_batch=self.state.next_batch)
+
+    def _step(self, batch: Batch, plan: EpochPlan, wait_s: float) -> None:
+        self.parts.budgets["train"].add(batch.bad)
+        result = self.parts.steps.train(batch, epoch=self.state.epoch, stop=self.parts.heartbeat.stop_requested)
+        # The result of the step before is looked at while this one may still be running on a GPU.
+        self._settle(plan)
+        self._pending = batch, result, wait_s
+        self.state.ledger.add(batch.ledger)
+        self.state.step += 1
+        self.state.next_batch += 1
+        if self.parts.checkpoints is not None:
+            self.parts.checkpoints.poll()
+
+    def _settle(self, plan: EpochPlan | None = None) -> None:
+        """Waits for the step on its way, and counts it."""
+        if self._pending is None:
+            return
+        batch, result, wait_s = self._pending
+        self._pending = None
+        sums = StepSums.of(result)
+        self._refuse_not_finite(sums, batch, f"step {self.state.step}")
+        self.state.loss_sum += sums.loss_sum
+        self.state.correct += sums.correct
+        self.state.rows += sums.rows
+        self._is_stopping = self._is_stopping or sums.stop_votes > 0
+        for pace in (self._pace, self._epoch_pace):
+            pace.add(rows=int(sums.rows), wait_s=wait_s)
+        if self._pace.seconds > NOTE_EVERY_S and plan is not None:
+            self._tell(plan, sums)
+
+    def _tell(self, plan: EpochPlan, sums: StepSums) -> None:
+        values = {**self._pace.values(), "loss": sums.loss_sum / max(sums.rows, 1.0)}
+        left = (self.parts.job.train.epochs - self.state.epoch) * plan.batches - self.state.next_batch
+        self.parts.heartbeat.note(
+            batch=self.state.next_batch, step=self.state.step, eta_s=left * values["step_s"], **values
+        )
+        if self.parts.metrics is not None:
+            named = {"step/loss" if name == "loss" else name: value for name, value in values.items()}
+            self.parts.metrics.add(named, step=self.state.step, epoch=self.state.epoch)
+        self._pace = Pace()
+
+    def _train_metrics(self) -> dict[str, float]:
+        rows = max(self.state.rows, 1.0)
+        return {"train/loss": self.state.loss_sum / rows, "train/accuracy": self.state.correct / rows}
+
+    def _validate(self) -> dict[str, float]:
+        """Loss and accuracy over the validation split; stops in between when asked, before the epoch is finished."""
+        parts, dataset = self.parts, self.parts.data.validation
+        parts.heartbeat.begin("validate", epoch=self.state.epoch + 1, epochs=parts.job.train.epochs)
+        loss_sum = correct = rows = 0.0
+        with scan(dataset, parts.data.collator, parts.job.train.global_batch_size) as batches:
+            for batch in batches:
+                parts.budgets["validation"].add(batch.bad)
+                sums = StepSums.of(parts.steps.validate(batch, stop=parts.heartbeat.stop_requested))
+                self._refuse_not_finite(sums, batch, f"validation after step {self.state.step}")
+                loss_sum, correct, rows = loss_sum + sums.loss_sum, correct + sums.correct, rows + sums.rows
+                self._is_stopping = self._is_stopping or sums.stop_votes > 0
+                self._obey_stop()
+                parts.heartbeat.note(rows=int(rows), total_rows=dataset.rows)
+        if rows == 0:
+            raise DataRefusedError(
+                "no row of the validation data can be used",
+                place=Place(file=dataset.store.url, key="data.validation"),
+                remedy="look at the reasons in the run's quarantine folder",
+            )
+        return {"val/loss": loss_sum / rows, "val/accuracy": correct / rows}
+
+    def _finish_epoch(self, metrics: dict[str, float], pace: dict[str, float]) -> None:
+        parts, state = self.parts, self.state
+        ledger = parts.exchange.total(state.ledger)
+        index = parts.data.train.index
+        ledger.check(index, recorded=state.recorded_sums, where=parts.data.train.store.url)
+        if not index.has_sums and state.recorded_sums is None:
+            state.recorded_sums = ledger.sums
+        epoch = state.epoch
+        state.history.append({"epoch": epoch, "step": state.step, **metrics})
+        if parts.metrics is not None:
+            parts.run.write_bytes(f"ledger/epoch-{epoch}.json", json.dumps(ledger.to_json(index), indent=1).encode())
+            parts.metrics.add({**metrics, **pace}, step=state.step, epoch=epoch)
+            parts.metrics.flush()
+        parts.early_stopping.add(metrics)
+        parts.keep_best.offer(self._folder(), step=state.step, epoch=epoch, metrics=metrics)
+        state.next_epoch()
+        self._save()
+        if parts.metrics is not None:
+            facts = {"rows": ledger.rows, "quarantined": ledger.quarantined_rows}
+            parts.events.write(
+                "epoch-finished",
+                epoch=epoch + 1,
+                epochs=parts.job.train.epochs,
+                step=state.step,
+                metrics={**metrics, **pace},
+                ledger=facts,
+            )
+            if parts.early_stopping.is_over and state.epoch < parts.job.train.epochs:
+                parts.events.write("stopped-early", epoch=epoch + 1, **parts.early_stopping.state())
+        _log.info("epoch %d of %d: %s", epoch + 1, parts.job.train.epochs, metrics)
+
+    def _folder(self) -> str:
+        return checkpoint_name(self.state.step, self.parts.events.attempt, self.parts.restart)
+
+    def _save(self) -> None:
+        """Starts a checkpoint of this moment, unless there is one."""
+        self._settle()
+        parts, state = self.parts, self.state
+        cursor = (state.epoch, state.next_batch)
+        ledger = parts.exchange.total(state.ledger)
+        if parts.checkpoints is None or self._saved == cursor:
+            return
+        record = {
+            **state.to_json(ledger),
+            "best": parts.keep_best.entries,
+            "early_stopping": parts.early_stopping.state(),
+            "identity": parts.identity,
+        }
+        for budget in parts.budgets.values():
+            budget.flush()
+        best = parts.keep_best.chosen()
+        parts.checkpoints.save(
+            self._folder(),
+            [*parts.model.variables, *parts.optimizer.variables],
+            record,
+            lambda folders: self._keep_last.chosen(folders) | best,
+        )
+        self._saved = cursor
+
+    def _obey_stop(self) -> None:
+        """Ends with a checkpoint, if this or another worker was asked to."""
+        if not self._is_stopping:
+            return
+        self._save()
+        if self.parts.checkpoints is not None:
+            self.parts.checkpoints.wait()
+        raise StopRequestedError(
+            f"stopped as asked, in epoch {self.state.epoch + 1} before batch {self.state.next_batch + 1}",
+            remedy="go on with `mmdist submit --resume RUN`",
+        )
+
+    def _refuse_not_finite(self, sums: StepSums, batch: Batch, what: str) -> None:
+        if math.isfinite(sums.loss_sum):
+            return
+        ids = [str(name) for name, mask in zip(batch.ids, batch.mask, strict=True) if mask]
+        more = f" and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS else ""
+        raise TrainingFailedError(
+            f"the loss is not a number ({what}, epoch {self.state.epoch + 1}, batch {batch.index + 1})",
+            expected="a finite loss",
+            received=f"{sums.loss_sum} over the rows {', '.join(ids[:SHOWN_IDS])}{more}",
+            remedy="lower `train.optimizer.learning_rate`, or look at these rows; the checkpoint before is intact",
+        )
+
+
+def _timed(stream: BatchStream) -> Iterator[tuple[Batch, float]]:
+    """The batches, each with the seconds that it was waited for."""
+    batches = iter(stream)
+    while True:
+        begun_s = time.perf_counter()
+        batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch, time.perf_counter() - begun_s

@@ -1,0 +1,113 @@
+"""What a training needs of its data before a model can be built: open datasets, labels, tokenizer, collator."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mmdist.data.collate import Collator
+from mmdist.data.dataset import Dataset, check_columns, open_dataset
+from mmdist.data.labels import learn_labels
+from mmdist.data.tokenizer import Tokenizer, learn_tokenizer
+from mmdist.errors import JobFileError, Place
+from mmdist.spec.job import TrainJob
+from mmdist.storage import Store, commit_anew, is_committed, read_committed
+
+__all__ = ["Prepared", "prepare"]
+
+FOLDER = "vocabulary"
+LABELS = "labels.json"
+TOKENIZER = "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The data of a train job, ready to be read."""
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset | None
+    labels: tuple[str, ...]
+    tokenizer: Tokenizer | None
+    collator: Collator
+
+    @property
+    def tokenizer_bytes(self) -> bytes | None:
+        """Content of `tokenizer.json`."""
+        return self.tokenizer.to_bytes() if self.tokenizer is not None else None
+
+    @property
+    def vocabulary_sha256(self) -> str:
+        """Hash of labels and tokenizer: what the numbers in a batch mean."""
+        return hashlib.sha256(_labels_bytes(self.labels) + b"\0" + (self.tokenizer_bytes or b"")).hexdigest()
+
+
+def prepare(
+    job: TrainJob, run: Store, *, threads: int, is_chief: bool, on_progress: Callable[[str, int, int], None]
+) -> Prepared:
+    """Opens the datasets, and learns labels and tokenizer from the training split unless the run has them.
+
+    Args:
+        job: The resolved job.
+        run: The run, whose folder `vocabulary` keeps what was learned.
+        threads: Threads that decode pictures.
+        is_chief: Whether this worker writes that folder.
+        on_progress: Called with what is learned, the rows read and the rows in all; it may raise.
+
+    Raises:
+        DataRefusedError: where a dataset cannot be used.
+        JobFileError: where a column is not there.
+    """
+    data = job.data
+    train, validation = open_dataset(data.train), open_dataset(data.validation)
+    test = open_dataset(data.test) if data.test is not None else None
+    for dataset in (train, validation, test):
+        if dataset is not None:
+            check_columns(dataset, data.columns)
+    if data.columns.label is None:
+        raise JobFileError(
+            "a classification needs labels",
+            expected="the name of the label's column",
+            received="nothing",
+            place=Place(key="data.columns.label"),
+        )
+    if is_committed(run, FOLDER):
+        kept = read_committed(run, FOLDER)
+        labels = tuple(json.loads(kept[LABELS]))
+        tokenizer = Tokenizer.from_bytes(kept[TOKENIZER]) if TOKENIZER in kept else None
+    else:
+        labels, tokenizer = _learn(job, train, data.columns.label, on_progress)
+        if is_chief:
+            payload: dict[str, bytes | memoryview] = {LABELS: _labels_bytes(labels)}
+            if tokenizer is not None:
+                payload[TOKENIZER] = tokenizer.to_bytes()
+            commit_anew(run, FOLDER, payload)
+    collator = Collator(
+        data.columns,
+        image_size=data.image.size if data.columns.image is not None else None,
+        max_pixels=data.image.max_pixels,
+        tokenizer=tokenizer,
+        labels=labels,
+        threads=threads,
+    )
+    return Prepared(train, validation, test, labels, tokenizer, collator)
+
+
+def _learn(
+    job: TrainJob, train: Dataset, label: str, on_progress: Callable[[str, int, int], None]
+) -> tuple[tuple[str, ...], Tokenizer | None]:
+    def progress(what: str) -> Callable[[int], None]:
+        return lambda rows: on_progress(what, rows, train.rows)
+
+    labels = job.task.labels
+    if labels == "auto":
+        labels = learn_labels(train, label, progress("learn-labels"))
+    text = job.data.columns.text
+    tokenizer = None
+    if text is not None:
+        tokenizer = learn_tokenizer(train, text, job.data.text, progress("learn-vocabulary"))
+    return labels, tokenizer
+
+
+def _labels_bytes(labels: tuple[str, ...]) -> bytes:
+    return json.dumps(labels, ensure_ascii=False).encode()

@@ -1,0 +1,179 @@
+"""Puts a training together: model and optimizer, the newest checkpoint in them, and what the loop works with."""
+
+from typing import Any
+
+from mmdist.data.ledger import check_fingerprint
+from mmdist.data.quarantine import BadRowBudget, QuarantineWriter
+from mmdist.errors import JobFileError, Place, UsageError
+from mmdist.models.arrays import assign_arrays
+from mmdist.models.build import build_model
+from mmdist.spec.dump import job_hash
+from mmdist.spec.job import TrainJob
+from mmdist.spec.resources import ResourcesSpec
+from mmdist.storage import EventWriter, Store
+from mmdist.training.checkpoint import CheckpointWriter, Restored, restore_newest
+from mmdist.training.devices import Devices
+from mmdist.training.exchange import LedgerExchange
+from mmdist.training.heartbeat import Heartbeat
+from mmdist.training.loop import LoopParts
+from mmdist.training.metrics import MetricWriter
+from mmdist.training.optimizer import build_optimizer
+from mmdist.training.policies import EarlyStopping, KeepBest
+from mmdist.training.prepare import Prepared
+from mmdist.training.state import TrainingState
+from mmdist.training.step import Steps
+
+__all__ = ["close_parts", "make_budget", "open_session"]
+
+
+def open_session(
+    job: TrainJob,
+    run: Store,
+    events: EventWriter,
+    data: Prepared,
+    devices: Devices,
+    heartbeat: Heartbeat,
+    *,
+    rank: int,
+    workers: int,
+    restart: int,
+) -> tuple[LoopParts, TrainingState]:
+    """Everything that the loop works with, at the state of the newest checkpoint that verifies.
+
+    Raises:
+        JobFileError: where batch and lanes cannot be shared out to the replicas.
+        UsageError: where the checkpoint is of another job.
+        DataRefusedError: where it is of other data.
+        StorageError: where there are checkpoints and none verifies.
+    """
+    lanes = _own_lanes(job, devices, rank=rank, workers=workers)
+    model, optimizer = _build(job, data, devices)
+    restored, known = restore_newest(run, events)
+    identity = {
+        "job": job_hash(job.model_copy(update={"resources": ResourcesSpec(), "storage": ""})),
+        "train": data.train.fingerprint,
+        "validation": data.validation.fingerprint,
+        "vocabulary": data.vocabulary_sha256,
+    }
+    state = TrainingState()
+    if restored is not None:
+        _check_identity(restored, identity, data)
+        assign_arrays([*model.variables, *optimizer.variables], restored.arrays, file=f"{run.url}/{restored.folder}")
+        state = TrainingState.from_json(restored.state, is_chief=rank == 0)
+        events.write(
+            "resumed", checkpoint=restored.folder, epoch=state.epoch + 1, next_batch=state.next_batch, step=state.step
+        )
+    record = restored.state if restored is not None else {}
+    columns = data.train.hashed_columns(data.collator.read_columns).names
+    parts = LoopParts(
+        job=job,
+        run=run,
+        events=events,
+        data=data,
+        model=model,
+        optimizer=optimizer,
+        steps=Steps(
+            model,
+            optimizer,
+            devices.strategy,
+            augmentations=job.data.image.augment,
+            seed=job.seed,
+            local_replicas=devices.local_replicas,
+            worker=rank,
+        ),
+        heartbeat=heartbeat,
+        exchange=LedgerExchange(
+            devices.strategy,
+            columns=columns,
+            local_replicas=devices.local_replicas,
+            worker=rank,
+            workers=workers,
+        ),
+        budgets={
+            "train": make_budget(job, run, events, "train", data.train.rows),
+            "validation": make_budget(job, run, events, "validation", data.validation.rows),
+        },
+        lanes=lanes,
+        restart=restart,
+        identity=identity,
+        metrics=MetricWriter(run, events.attempt, restart, tensorboard=job.train.tensorboard) if rank == 0 else None,
+        checkpoints=CheckpointWriter(run, events, known) if rank == 0 else None,
+        keep_best=KeepBest(job.train.checkpoint.keep_best, record.get("best", ())),
+        early_stopping=EarlyStopping(job.train.early_stopping, record.get("early_stopping")),
+    )
+    return parts, state
+
+
+def close_parts(parts: LoopParts) -> None:
+    """Ends what runs beside the loop, and writes what is held back; a checkpoint on its way is finished."""
+    if parts.checkpoints is not None:
+        parts.checkpoints.close()
+    if parts.metrics is not None:
+        parts.metrics.flush()
+    for budget in parts.budgets.values():
+        budget.flush()
+
+
+def make_budget(job: TrainJob, run: Store, events: EventWriter, split: str, rows: int) -> BadRowBudget:
+    """The bad rows that a split may have; each split has its own files, for shards of splits have equal names."""
+    quarantine = QuarantineWriter(run, events.attempt, f"{events.writer}-{split}")
+    return BadRowBudget(job.data.max_bad_rows, rows, job.data.on_bad_row, quarantine=quarantine)
+
+
+def _build(job: TrainJob, data: Prepared, devices: Devices) -> tuple[Any, Any]:
+    with devices.strategy.scope():
+        model = build_model(
+            job.model,
+            image_size=data.collator.image_size,
+            text_tokens=job.data.text.tokens if data.tokenizer is not None else None,
+            vocabulary=data.tokenizer.size if data.tokenizer is not None else None,
+            classes=len(data.labels),
+            seed=job.seed,
+        )
+        optimizer = build_optimizer(job.train.optimizer)
+        optimizer.build(model.trainable_variables)
+    return model, optimizer
+
+
+def _own_lanes(job: TrainJob, devices: Devices, *, rank: int, workers: int) -> range | None:
+    batch = job.train.global_batch_size
+    if batch % devices.replicas:
+        lower = batch // devices.replicas * devices.replicas
+        raise JobFileError(
+            f"global_batch_size must divide by {devices.replicas} replicas",
+            expected=f"a multiple of {devices.replicas}",
+            received=str(batch),
+            place=Place(key="train.global_batch_size"),
+            remedy=f"try {' or '.join(str(size) for size in (lower, lower + devices.replicas) if size)}",
+        )
+    if workers == 1:
+        return None
+    lanes = getattr(job.data.order, "lanes", None) or 1
+    if lanes % workers:
+        raise JobFileError(
+            f"the lanes must be shared out evenly to {workers} workers",
+            expected=f"a multiple of {workers}",
+            received=str(lanes),
+            place=Place(key="data.order.lanes"),
+        )
+    return range(rank * lanes // workers, (rank + 1) * lanes // workers)
+
+
+def _check_identity(restored: Restored, identity: dict[str, str], data: Prepared) -> None:
+    kept = restored.state["identity"]
+    if kept["job"] != identity["job"]:
+        raise UsageError(
+            "the checkpoint is of another job",
+            expected=f"job {identity['job'][:16]}...",
+            received=f"job {kept['job'][:16]}... in {restored.folder}",
+            remedy="submit the changed job as a new run",
+        )
+    for name, dataset in (("train", data.train), ("validation", data.validation)):
+        check_fingerprint(dataset.store.url, expected=kept[name], received=identity[name])
+    if kept["vocabulary"] != identity["vocabulary"]:
+        raise UsageError(
+            "the labels or the tokenizer are not those that the checkpoint was trained with",
+            expected=f"SHA-256 {kept['vocabulary'][:16]}...",
+            received=f"SHA-256 {identity['vocabulary'][:16]}...",
+            remedy="bring the run's folder `vocabulary` back, or start a new run",
+        )

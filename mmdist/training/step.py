@@ -1,0 +1,145 @@
+"""One step on all replicas: batch to devices, forward, backward, update; and the same without update to validate.
+
+The loss is the sum over the rows that count, divided by their number over all replicas and workers: a short or
+partly masked batch weighs each of its rows like any other batch of that many rows. Kernel penalties are shared out
+between the replicas. `optimizer.apply` sums the gradients over the replicas by itself; reducing them before would
+double them.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from mmdist.data.augmentation import augment, augment_parameters
+from mmdist.data.batches import Batch
+from mmdist.models.tasks import classification_sums
+from mmdist.spec.data import AugmentSpec
+
+__all__ = ["StepSums", "Steps"]
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+class StepSums(NamedTuple):
+    """What a step counted, over all replicas and workers."""
+
+    loss_sum: float
+    """Cross-entropy, summed over the rows that count; without penalties."""
+    correct: float
+    """Rows whose most likely label is the right one."""
+    rows: float
+    """Rows that count."""
+    stop_votes: float
+    """Workers that were asked to stop: all learn it from the same step."""
+
+    @classmethod
+    def of(cls, vector: Any) -> "StepSums":
+        """Waits for a step's result, float32 (4,)."""
+        return cls(*(float(value) for value in vector.numpy()))
+
+
+class Steps:
+    """The compiled steps of one model on one strategy.
+
+    Args:
+        model: Made under the strategy.
+        optimizer: Built for the model's trainable variables, under the strategy.
+        strategy: All replicas of all workers.
+        augmentations: Changes of the training pictures.
+        seed: The job's seed.
+        local_replicas: Replicas in this worker.
+        worker: Number of this worker.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        optimizer: Any,
+        strategy: Any,
+        *,
+        augmentations: Sequence[AugmentSpec],
+        seed: int,
+        local_replicas: int,
+        worker: int,
+    ) -> None:
+        self._model = model
+        self._optimizer = optimizer
+        self._strategy = strategy
+        self._augmentations = tuple(augmentations)
+        self._seed = seed
+        self._local_replicas = local_replicas
+        self._first_replica = worker * local_replicas
+        # On CPU, XLA and several steps per call both cost a quarter of the speed. Nothing here branches on a tensor,
+        # and rewriting Python's branches would cost seconds at the start.
+        self._train = tf.function(self._train_all, autograph=False, jit_compile=False)
+        self._validate = tf.function(self._validate_all, autograph=False, jit_compile=False)
+
+    def train(self, batch: Batch, *, epoch: int, stop: bool = False) -> Any:
+        """Starts a training step on this worker's part of a batch; `StepSums.of` waits for its result."""
+        arrays = _arrays(batch)
+        if batch.image is not None:
+            arrays["augmentation"] = augment_parameters(self._augmentations, self._seed, epoch, batch.row)
+        return self._train(self._to_replicas(arrays, self._first_replica, self._local_replicas, stop=stop))
+
+    def validate(self, batch: Batch, *, stop: bool = False) -> Any:
+        """Starts a step without update on a whole batch, of which this worker takes its replicas' places."""
+        return self._validate(self._to_replicas(_arrays(batch), 0, self._strategy.num_replicas_in_sync, stop=stop))
+
+    def _to_replicas(self, arrays: Arrays, first_replica: int, replicas: int, *, stop: bool) -> Any:
+        """Slices arrays that hold the places of so many replicas, from the first one's on."""
+        per_replica = len(arrays["mask"]) // replicas
+
+        def part(context: Any) -> dict[str, Any]:
+            number = context.replica_id_in_sync_group
+            start = (number - first_replica) * per_replica
+            tensors = {name: tf.convert_to_tensor(array[start : start + per_replica]) for name, array in arrays.items()}
+            votes = float(stop and number == self._first_replica)
+            return {**tensors, "stop": tf.constant(votes, tf.float32)}
+
+        return self._strategy.experimental_distribute_values_from_function(part)
+
+    def _train_all(self, inputs: Any) -> Any:
+        sums = self._strategy.run(self._train_replica, args=(inputs,))
+        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+
+    def _validate_all(self, inputs: Any) -> Any:
+        sums = self._strategy.run(self._validate_replica, args=(inputs,))
+        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+
+    def _train_replica(self, inputs: dict[str, Any]) -> Any:
+        context = tf.distribute.get_replica_context()
+        rows = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(inputs["mask"]))
+        with tf.GradientTape() as tape:
+            loss_sum, correct = self._forward(inputs, training=True)
+            loss = loss_sum / tf.maximum(rows, 1.0)
+            if self._model.losses:
+                loss += tf.add_n(self._model.losses) / float(self._strategy.num_replicas_in_sync)
+        variables = self._model.trainable_variables
+        self._optimizer.apply(tape.gradient(loss, variables), variables)
+        return tf.stack([loss_sum, correct, tf.reduce_sum(inputs["mask"]), inputs["stop"]])
+
+    def _validate_replica(self, inputs: dict[str, Any]) -> Any:
+        loss_sum, correct = self._forward(inputs, training=False)
+        return tf.stack([loss_sum, correct, tf.reduce_sum(inputs["mask"]), inputs["stop"]])
+
+    def _forward(self, inputs: dict[str, Any], *, training: bool) -> tuple[Any, Any]:
+        ready = {name: inputs[name] for name in self._model.input}
+        if "image" in ready:
+            changes = self._augmentations if training else ()
+            ready["image"] = augment(ready["image"], inputs.get("augmentation"), changes)
+        logits = self._model(ready, training=training)
+        return classification_sums(logits, inputs["label"], inputs["mask"])
+
+
+def _arrays(batch: Batch) -> Arrays:
+    arrays: Arrays = {"mask": batch.mask}
+    if batch.label is not None:
+        arrays["label"] = batch.label
+    if batch.image is not None:
+        arrays |= {"image": batch.image, "image_present": batch.image_present}
+    if batch.text is not None:
+        arrays |= {"text": batch.text, "text_present": batch.text_present}
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}

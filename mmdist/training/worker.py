@@ -1,0 +1,131 @@
+"""One worker's training, from the run directory to the model and its report. Called by Ray Train, or plainly.
+
+Epochs are numbered from 1 in events and live notes, which people read, and from 0 in cursors, metrics and ledgers.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mmdist.errors import MmdistError, StopRequestedError
+from mmdist.spec.job import TrainJob
+from mmdist.spec.load import parse_resolved
+from mmdist.spec.resources import ResourcesSpec
+from mmdist.storage import EventWriter, Store, open_store
+
+if TYPE_CHECKING:
+    from mmdist.training.heartbeat import Heartbeat
+
+__all__ = ["train_worker"]
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """Who this worker is, and what it works on."""
+
+    run: Store
+    job: TrainJob
+    attempt: int
+    restart: int = 0
+    rank: int = 0
+    workers: int = 1
+    events: EventWriter = field(kw_only=True)
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this worker writes what there is once: checkpoints, metrics, model and report."""
+        return self.rank == 0
+
+
+def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Trains, or goes on from the newest checkpoint that verifies; then writes the model and its report.
+
+    It must be the first in its process to use TensorFlow.
+
+    Args:
+        config: `run_url` and `attempt`; further `restart`, `rank`, `world_size` (by default 0, 0 and 1), `events`
+            (an EventWriter) and `resources` (in place of the job's).
+
+    Returns:
+        Of the chief, `metrics` (the report's headline) and `report` (the location of report.html); of others, an
+        empty dict.
+
+    Raises:
+        MmdistError: what ended it; StopRequestedError after a checkpoint.
+    """
+    # Before TensorFlow is imported: it reads this once.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    worker = _read_config(config)
+
+    from mmdist.training.heartbeat import Heartbeat
+
+    with Heartbeat(worker.run, f"worker-{worker.rank}") as heartbeat:
+        return _work(worker, heartbeat)
+
+
+def _read_config(config: Mapping[str, Any]) -> _Worker:
+    run = open_store(config["run_url"])
+    job = parse_resolved(run.read_bytes("job.yaml"), f"{run.url}/job.yaml")
+    if not isinstance(job, TrainJob):
+        raise MmdistError("a training was started for a job of another kind", received=job.kind)
+    if config.get("resources") is not None:
+        job = job.model_copy(update={"resources": ResourcesSpec.model_validate(config["resources"])})
+    attempt, rank, restart = int(config["attempt"]), int(config.get("rank", 0)), int(config.get("restart", 0))
+    events = config.get("events") or EventWriter(run, attempt, f"worker-{rank}.{restart}")
+    return _Worker(run, job, attempt, restart, rank, int(config.get("world_size", 1)), events=events)
+
+
+def _work(worker: _Worker, heartbeat: "Heartbeat") -> dict[str, Any]:
+    # Late, for these import TensorFlow.
+    from mmdist.evaluation.evaluate import dataset_facts
+    from mmdist.training.devices import set_up_devices
+    from mmdist.training.finish import finish_training
+    from mmdist.training.loop import Loop
+    from mmdist.training.prepare import prepare
+    from mmdist.training.session import close_parts, open_session
+
+    job = worker.job
+    heartbeat.begin("build")
+    devices = set_up_devices(
+        job.resources, workers=worker.workers, deterministic=job.train.deterministic, seed=job.seed
+    )
+    worker.events.write(
+        "devices",
+        kind=devices.kind,
+        replicas=devices.replicas,
+        names=devices.names,
+        threads=devices.threads,
+        deterministic=devices.deterministic,
+    )
+
+    def on_progress(phase: str, rows: int, total_rows: int) -> None:
+        heartbeat.begin(phase, rows=rows, total_rows=total_rows)
+        if heartbeat.stop_requested:
+            raise StopRequestedError("stopped as asked, before the first step")
+
+    data = prepare(job, worker.run, threads=devices.threads, is_chief=worker.is_chief, on_progress=on_progress)
+    if worker.is_chief:
+        splits = {"train": data.train, "validation": data.validation, "test": data.test}
+        facts = {split: dataset_facts(dataset) for split, dataset in splits.items() if dataset is not None}
+        worker.events.write("datasets", **facts)
+    heartbeat.begin("build")
+    parts, state = open_session(
+        job,
+        worker.run,
+        worker.events,
+        data,
+        devices,
+        heartbeat,
+        rank=worker.rank,
+        workers=worker.workers,
+        restart=worker.restart,
+    )
+    try:
+        Loop(parts, state).run()
+    finally:
+        close_parts(parts)
+    return finish_training(parts, state) if worker.is_chief else {}

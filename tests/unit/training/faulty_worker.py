@@ -1,0 +1,66 @@
+"""A training in a process of its own, with one fault: `none`, `stop:STEP`, `kill:STEP`, `nan:STEP`, `forget-seeds`."""
+
+import os
+import signal
+import sys
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+from mmdist.errors import MmdistError
+from mmdist.training.worker import train_worker
+
+
+def break_steps(fault: str, step: int) -> None:
+    from mmdist.training.heartbeat import Heartbeat
+    from mmdist.training.step import Steps
+
+    done = 0
+    train = Steps.train
+
+    def broken(self, batch, *, epoch, stop=False):
+        nonlocal done
+        if done == step and fault == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if done == step and fault == "nan":
+            weight = self._model.trainable_variables[0]
+            weight.assign(weight * float("nan"))
+        done += 1
+        if fault == "stop":
+            Heartbeat.stop_requested = property(lambda self: done >= step)
+        return train(self, batch, epoch=epoch, stop=stop or (fault == "stop" and done >= step))
+
+    Steps.train = broken
+
+
+def forget_seeds() -> None:
+    """Restores everything but the seed generators: what Keras's own formats do."""
+    from mmdist.training import session
+
+    assign = session.assign_arrays
+
+    def broken(variables, arrays, *, file):
+        kept = [number for number, variable in enumerate(variables) if "seed_generator" not in variable.path]
+        assert len(kept) < len(variables)
+        assign([variables[number] for number in kept], [arrays[number] for number in kept], file=file)
+
+    session.assign_arrays = broken
+
+
+def main() -> int:
+    run, attempt, fault, rank = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+    name, _, step = fault.partition(":")
+    if name == "forget-seeds":
+        forget_seeds()
+    elif name != "none":
+        break_steps(name, int(step))
+    workers = int(os.environ.get("TEST_WORKERS", "1"))
+    try:
+        train_worker({"run_url": run, "attempt": attempt, "rank": rank, "world_size": workers})
+    except MmdistError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
