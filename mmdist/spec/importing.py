@@ -120,7 +120,8 @@ class ImportSpec(Spec):
     rows_per_shard: PositiveInt = 10_000
     """Most rows in one shard file."""
     rows_per_group: PositiveInt | None = None
-    """Rows in one row group, the unit that is read and shuffled. Default: 64 to 1024, by the number of rows."""
+    """Rows in one row group, the unit that is read and shuffled. Default: a 128th of all rows, at least 16
+    and at most 1,024, and less where the rows come to more than 4 MiB."""
     on_bad_row: Literal["quarantine", "fail"] = "quarantine"
     """What a source row that cannot be read does: it is set aside with its reason, or the job ends."""
     max_bad_rows: Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0.0, lt=1.0)] = 0.001

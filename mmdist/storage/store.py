@@ -79,6 +79,20 @@ class Store:
                 with self.filesystem.open_output_stream(full, compression=None) as stream:
                     stream.write(data)
 
+    @contextmanager
+    def open_output(self, path: str) -> Iterator[pa.NativeFile]:
+        """Writes a file piece by piece, for what memory cannot hold. It is whole once the block has ended."""
+        full = self.full_path(path)
+        folder = full.rpartition("/")[0]
+        with self._named(path):
+            if self.is_local:
+                _make_folder_durably(folder)
+            with self.filesystem.open_output_stream(full, compression=None) as stream:
+                yield stream
+            if self.is_local:
+                _sync(full)
+                _sync(folder)
+
     def write_if_absent(self, path: str, data: bytes) -> bool:
         """Writes a file unless there is one already. True where this call wrote it.
 
@@ -178,7 +192,7 @@ def _write_local(full: str, data: bytes | memoryview, flag: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    _sync_folder(folder)
+    _sync(folder)
 
 
 def _make_folder_durably(folder: str) -> None:
@@ -189,11 +203,11 @@ def _make_folder_durably(folder: str) -> None:
     with suppress(FileExistsError):
         os.mkdir(folder)
     # A file is only as durable as the entry of the folder that holds it.
-    _sync_folder(parent)
+    _sync(parent)
 
 
-def _sync_folder(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
