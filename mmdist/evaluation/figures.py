@@ -38,7 +38,7 @@ def curve_svg(epochs: Sequence[dict[str, Any]], metric: str, chosen: int | None)
         for side, label, color in sides:
             if np.isfinite(lines[side]).any():
                 axes.plot(numbers, lines[side], color=color, marker=marker, markersize=3.5, linewidth=1.8, label=label)
-        if chosen is not None:
+        if chosen is not None and chosen in numbers.tolist():
             axes.axvline(chosen, color=COLORS["muted"], linewidth=1.0, linestyle=(0, (3, 3)), zorder=1)
             _mark_chosen(axes, chosen, numbers)
         titles = _hover_columns(axes, numbers, lines)

@@ -1,9 +1,9 @@
 """The curves of a training: one value per metric and epoch, from the metrics that the run recorded."""
 
 import io
+import math
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -19,9 +19,9 @@ def read_history(run: Store) -> tuple[list[dict[str, Any]], list[str]]:
     """The curves, and the files that could not be read.
 
     Returns:
-        By epoch, `epoch` (from 1) and each of `train/loss`, `train/accuracy`, `val/loss`, `val/accuracy`: the mean
-        over the epoch of what training recorded, the last value of validation, None where there is none. Where an
-        attempt repeated a step of another, the later one counts.
+        By epoch, `epoch` (from 1) and each of `train/loss`, `train/accuracy`, `val/loss`, `val/accuracy`: the value
+        of the epoch's last step, None where there is none. Where an attempt repeated a step of another, the later
+        one counts.
     """
     values: dict[tuple[str, int], dict[int, float]] = {}
     unreadable = []
@@ -38,7 +38,7 @@ def read_history(run: Store) -> tuple[list[dict[str, Any]], list[str]]:
                 values.setdefault((record["name"], record["epoch"]), {})[record["step"]] = record["value"]
     epochs = sorted({epoch for _, epoch in values})
     history = [
-        {"epoch": epoch + 1, **{name: _epoch_value(name, values.get((name, epoch), {})) for name in _NAMES}}
+        {"epoch": epoch + 1, **{name: _last_value(values.get((name, epoch), {})) for name in _NAMES}}
         for epoch in epochs
     ]
     return history, unreadable
@@ -53,8 +53,6 @@ def best_epoch(history: list[dict[str, Any]], metric: str, mode: str) -> int | N
     return int(min(known, key=lambda point: (sign * point[metric], point["epoch"]))["epoch"])
 
 
-def _epoch_value(name: str, by_step: dict[int, float]) -> float | None:
-    known = [value for _, value in sorted(by_step.items()) if value is not None and np.isfinite(value)]
-    if not known:
-        return None
-    return float(np.mean(known)) if name.startswith("train/") else float(known[-1])
+def _last_value(by_step: dict[int, float]) -> float | None:
+    known = [value for _, value in sorted(by_step.items()) if value is not None and math.isfinite(value)]
+    return known[-1] if known else None

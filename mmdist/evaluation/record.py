@@ -157,14 +157,11 @@ def _content_state(state: Mapping[str, Any]) -> str:
 
 def _run_facts(events: list[Event], job: Mapping[str, Any]) -> dict[str, Any]:
     finished = [event for event in events if event.kind == "finished"]
+    starts = [event for event in events if event.kind == "attempt-started"]
     return {
         "seed": job.get("seed"),
         "started": _time(events[0].time_s) if events else None,
-        "attempts": [
-            {"attempt": event.attempt, "started": _time(event.time_s)}
-            for event in events
-            if event.kind == "attempt-started"
-        ],
+        "attempts": [{"attempt": event.attempt, "started": _time(event.time_s)} for event in starts],
         "resumes": [
             {"attempt": event.attempt, "time": _time(event.time_s), **_redacted(event.facts)}
             for event in events
@@ -172,7 +169,7 @@ def _run_facts(events: list[Event], job: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "state": finished[-1].facts.get("state") if finished else None,
         "devices": _facts_of(events, "devices"),
-        "versions": _facts_of(events, "versions"),
+        "versions": starts[-1].facts.get("versions", {}) if starts else {},
     }
 
 
