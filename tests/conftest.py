@@ -1,7 +1,11 @@
-"""What every test stands on: a quiet, offline environment, and hypothesis set for CI."""
+"""What every test stands on: a quiet environment of its own, and hypothesis set for CI."""
 
 import os
 from pathlib import Path
+
+# What a user's shell may say about clusters: a test that needs it says so itself.
+for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+    os.environ.pop(name, None)
 
 # Before anything imports TensorFlow or Ray: both read these once.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -11,24 +15,15 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_DEDUP_LOGS", "0")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-import pytest
-from hypothesis import settings
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("developer", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "developer")
-
-_USER_SETTINGS = ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "MMDIST_STORAGE")
 
 
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The clone that the tests run in: jobs/, docs/, cluster.yaml and the like."""
     return Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture(autouse=True)
-def clean_env(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Takes away what a user's shell may say about clusters: a test that needs it says so itself."""
-    for name in _USER_SETTINGS:
-        monkeypatch.delenv(name, raising=False)
