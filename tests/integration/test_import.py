@@ -14,10 +14,15 @@ from typing import Any
 import pytest
 import ray
 from PIL import Image
+from ray import cloudpickle
 
 from mmdist.data.dataset import open_dataset
 from mmdist.errors import DataRefusedError, StopRequestedError
-from mmdist.importing import ImportProgress, is_imported, run_import
+from mmdist.importing import ImportProgress, importer, is_imported, run_import
+from mmdist.importing.plan import plan_import
+from mmdist.importing.shards import GroupSize
+from mmdist.importing.sources import open_source
+from mmdist.importing.task import PartTask
 from mmdist.spec.importing import (
     ColumnSplitsSpec,
     FolderSourceSpec,
@@ -100,6 +105,15 @@ def test_equal_inputs_give_equal_bytes_and_the_second_time_nothing_is_done(pictu
     assert again.skipped
     assert again.card == first.card
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*")}
+
+    # One part after the other, the last one first: what scheduling could do at worst.
+    spec = spec_of(pictures, tmp_path / "four")
+    source = open_source(spec.source)
+    task = PartTask(spec, seed=3, size=GroupSize(4, None), facts=source.facts(), grouped=False)
+    for part in reversed(plan_import(source.plan(spec.rows_per_shard), spec, seed=3).parts):
+        task.run(part)
+    made = shards(tmp_path / "one")
+    assert shards(tmp_path / "four") == {name: made[name] for name in made if "_index" not in name}
 
     other = run_import(spec_of(pictures, tmp_path / "three"), name="a", seed=4)
     assert shards(tmp_path / "three") != shards(tmp_path / "one")
@@ -207,6 +221,33 @@ def test_a_table_that_holds_its_pictures_is_imported_in_ranges(tmp_path: Path) -
             for row in rows.to_pylist():
                 assert row["image"] == picture(int(row["id"]) - 1)
     assert len(ids) == ROWS
+
+
+class DyingTask(PartTask):
+    """A task whose worker is killed once, after it has written its files but before it has answered."""
+
+    def __call__(self, item: dict[str, bytes]) -> dict[str, bytes]:
+        answer = super().__call__(item)
+        died = Path(self.spec.output).parent / "died"
+        if not died.exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_killed_task_is_done_again_and_leaves_no_trace(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    monkeypatch.setattr(importer, "PartTask", DyingTask)
+    result = run_import(spec_of(pictures, tmp_path / "out"), name="a", seed=0)
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    assert (tmp_path / "died").exists()
+    monkeypatch.undo()
+    fresh = run_import(spec_of(pictures, tmp_path / "fresh"), name="a", seed=0)
+    assert shards(tmp_path / "out") == shards(tmp_path / "fresh")
+    assert result.card["splits"] == fresh.card["splits"]
 
 
 KILLED = """
