@@ -15,7 +15,7 @@ from mmdist.data.values import name_values, plain_column, text_values
 from mmdist.errors import DataRefusedError, Place
 from mmdist.spec.data import ColumnsSpec
 
-__all__ = ["RowOrigin", "prepare_rows"]
+__all__ = ["RowOrigin", "image_views", "prepare_rows"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def prepare_rows(
         _note(reasons, columns.text, invalid)
         text = tokenizer.encode([value or "" for value in texts])
         text_present = text[:, 0] != 0
-    images = None if columns.image is None else _image_views(_column(table, columns.image, "image"))
+    images = None if columns.image is None else image_views(_column(table, columns.image, "image"))
     _note_empty_rows(reasons, columns, images, None if text is None else text_present)
     sums = {}
     if hashed is not None:
@@ -87,7 +87,8 @@ def prepare_rows(
     )
 
 
-def _image_views(column: "pa.ChunkedArray[Any]") -> ObjectArray:
+def image_views(column: "pa.ChunkedArray[Any]") -> ObjectArray:
+    """The values of a binary column as memoryviews of Arrow's memory, nothing copied; None for null."""
     plain = plain_column(column)
     views = np.full(len(plain), None, np.object_)
     start = 0

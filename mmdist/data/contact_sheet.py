@@ -1,0 +1,84 @@
+"""One HTML page with a dataset's facts, findings and a sheet of its rows. No script, no network, all data escaped."""
+
+import base64
+import io
+import re
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from jinja2 import Environment, StrictUndefined
+from PIL import Image
+
+from mmdist.data.inspection import Inspection, Sample
+
+__all__ = ["render_contact_sheet"]
+
+_SHOWN_CHARACTERS = 200
+_SHOWN_LABELS = 60
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def render_contact_sheet(inspection: Inspection) -> str:
+    """The page, with pictures as data URLs."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(
+        resources.files("mmdist.data").joinpath("contact_sheet.html.j2").read_text("utf-8")
+    )
+    facts = inspection.facts
+    names = list(facts["splits"])
+    return template.render(
+        path=_clean(facts["path"]),
+        facts=_clean(facts),
+        labels=_label_rows(facts["splits"]),
+        sheets={name: [_cell(sample) for sample in inspection.samples if sample.split == name] for name in names},
+    )
+
+
+def _label_rows(splits: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The most frequent labels, with each split's rows and the length of its bar, 0 to 100."""
+    totals: dict[str, int] = {}
+    for split in splits.values():
+        for label, rows in split["labels"].items():
+            totals[label] = totals.get(label, 0) + rows
+    largest = max(totals.values(), default=1)
+    shown = sorted(totals, key=lambda label: (-totals[label], label))[:_SHOWN_LABELS]
+    return [
+        {
+            "label": _clean(label),
+            "bar": round(100 * totals[label] / largest, 1),
+            "rows": [split["labels"].get(label, 0) for split in splits.values()],
+        }
+        for label in shown
+    ]
+
+
+def _cell(sample: Sample) -> dict[str, Any]:
+    text = sample.text if sample.text is None or len(sample.text) <= _SHOWN_CHARACTERS else None
+    if sample.text is not None and text is None:
+        text = sample.text[:_SHOWN_CHARACTERS] + "…"
+    return {
+        "id": _clean(sample.id),
+        "text": _clean(text),
+        "label": _clean(sample.label),
+        "picture": None if sample.picture is None else _data_url(sample.picture),
+    }
+
+
+def _data_url(picture: npt.NDArray[np.uint8]) -> str:
+    sink = io.BytesIO()
+    Image.fromarray(picture).save(sink, "PNG")
+    return "data:image/png;base64," + base64.b64encode(sink.getvalue()).decode()
+
+
+def _clean(value: Any) -> Any:
+    """Without the characters that HTML cannot hold."""
+    if isinstance(value, str):
+        return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, Mapping):
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [_clean(item) for item in value]
+    return value
