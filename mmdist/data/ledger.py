@@ -8,7 +8,7 @@ import numpy as np
 from mmdist.data.batches import LedgerDelta
 from mmdist.data.content import weighted_sums
 from mmdist.data.index import RowGroupIndex
-from mmdist.errors import DataRefusedError, Place
+from mmdist.errors import DataRefusedError, MmdistError, Place
 
 __all__ = ["EpochLedger", "check_fingerprint", "expected_sums"]
 
@@ -92,12 +92,16 @@ class EpochLedger:
 
         Raises:
             DataRefusedError: saying how many rows are missing or too many, and which columns' content differs.
+            MmdistError: when the rows were not hashed at all.
         """
         self._check_rows(index.total_rows, where)
         expected = dict(recorded or {})
         if index.has_sums:
             expected = expected_sums(index)
         sums = self.sums
+        if "id" in expected and "id" not in sums:
+            # Without this, rows that nobody hashed would pass by their count alone.
+            raise MmdistError("the epoch's rows were counted but not hashed", expected="a sum of column id")
         differing = [name for name, value in sorted(expected.items()) if name in sums and sums[name] != value]
         if not differing:
             return

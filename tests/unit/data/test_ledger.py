@@ -12,7 +12,7 @@ from mmdist.data.content import row_hashes, weighted_sums
 from mmdist.data.dataset import Dataset, open_dataset
 from mmdist.data.index import RowGroupIndex
 from mmdist.data.ledger import EpochLedger, check_fingerprint
-from mmdist.errors import DataRefusedError
+from mmdist.errors import DataRefusedError, MmdistError
 from mmdist.spec.data import ColumnsSpec
 
 COLUMNS = ColumnsSpec(id="id", image="image", text="text", label="label")
@@ -173,3 +173,10 @@ def test_state_of_another_version_is_refused() -> None:
 
 def test_an_index_without_row_groups_expects_nothing() -> None:
     EpochLedger(0).check(RowGroupIndex.of([]))
+
+
+def test_rows_that_were_not_hashed_are_no_proof(dataset: Dataset) -> None:
+    ledger = EpochLedger(0)
+    ledger.add(LedgerDelta(75, {}))
+    with pytest.raises(MmdistError, match=r"counted but not hashed(.|\n)*a sum of column id"):
+        ledger.check(dataset.index)
