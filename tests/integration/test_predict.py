@@ -186,6 +186,9 @@ def test_every_row_is_predicted_once_and_again_is_nothing(
     again = submit()
     assert (again.rows, again.resumed_shards) == (ROWS, SHARDS)
     assert contents(run) == before
+    with pytest.raises(DataRefusedError, match=r"other inputs(.|\n)*columns: "):
+        submit(columns={"id": "id", "text": "text"})
+    assert contents(run) == before
     assert [event.kind for event in read_events(run)] == ["prediction-started", "prediction-finished"]
 
 
@@ -252,16 +255,6 @@ def test_too_many_bad_rows_end_the_job_and_keep_what_was_computed(
     result = submit(max_bad_rows=1)
     assert result.resumed_shards >= 2
     assert result.errors == 1
-
-
-def test_another_job_on_the_folder_is_refused_before_anything_runs(
-    submit: Callable[..., PredictionResult], run: Store
-) -> None:
-    submit()
-    before = contents(run)
-    with pytest.raises(DataRefusedError, match=r"other inputs(.|\n)*columns: "):
-        submit(columns={"id": "id", "text": "text"})
-    assert contents(run) == before
 
 
 def test_a_damaged_shard_is_an_error_of_ours_from_the_worker(
