@@ -4,7 +4,6 @@ At any time a stream holds what its feed holds, the batches that are being decod
 error in any thread is raised where the batches are taken; leaving the `with` block ends every thread.
 """
 
-import os
 import threading
 import time
 from collections import deque
@@ -182,11 +181,6 @@ def scan(
     taken = range(len(dataset.index)) if groups is None else groups
     plan = StoragePlan(dataset.index.rows[taken.start : taken.stop], batch_size, first_group=taken.start)
     return BatchStream(dataset, plan, collator, start_batch=start_batch)
-
-
-def default_threads() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Handover:
