@@ -235,3 +235,11 @@ def test_time_is_kept_by_phase(dataset: Dataset) -> None:
     }
     assert all(seconds > 0 for seconds in timings.values())
     assert timings["handover_wait_s"] > 0.2
+
+
+def test_scan_takes_a_range_of_row_groups(dataset: Dataset) -> None:
+    groups = range(4, 7)
+    first, last = int(dataset.index.first_rows[4]), int(dataset.index.first_rows[7])
+    with scan(dataset, collator(), 5, groups=groups) as stream:
+        rows = np.concatenate([batch.row for batch in stream])
+    assert rows[rows >= 0].tolist() == list(range(first, last))
