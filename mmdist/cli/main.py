@@ -130,7 +130,12 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """The console script."""
-    sys.exit(run(sys.argv[1:]))
+    exit_code = run(sys.argv[1:])
+    if "ray" in sys.modules:
+        from mmdist.runtime.driver import leave
+
+        leave(exit_code)
+    sys.exit(exit_code)
 
 
 def _forget_stdout() -> None:

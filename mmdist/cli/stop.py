@@ -21,14 +21,16 @@ LOOK_EVERY_S = 0.5
 def command(run: str, storage: str, wait: bool) -> None:
     """Ask RUN to write a checkpoint and stop."""
     store = find_run(run, storage)
-    state = read_run_state(store)
-    if state.state != "running":
-        raise UsageError(f"the run {run_id_of(store)} is not running", received=state.state)
+    before = read_run_state(store)
+    if before.state != "running":
+        raise UsageError(f"the run {run_id_of(store)} is not running", received=before.state)
     request_stop(store, "mmdist stop")
-    while wait and state.state == "running":
+    if not wait:
+        click.echo(f"{run_id_of(store)}: asked to stop", err=True)
+        return
+    while (state := read_run_state(store)).state == "running":
         time.sleep(LOOK_EVERY_S)
-        state = read_run_state(store)
+    click.echo(f"{run_id_of(store)}: {state.state}", err=True)
     resume = resume_command(store, state)
-    click.echo(f"{run_id_of(store)}: {state.state if wait else 'asked to stop'}", err=True)
-    if wait and resume is not None:
+    if resume is not None:
         click.echo(f"resume with: {resume}", err=True)

@@ -2,14 +2,12 @@
 
 import json
 import sys
-from typing import cast
 
 import click
 
 from mmdist.cli.errors import print_error
 from mmdist.cli.options import Options, pass_options
 from mmdist.runtime.failures import error_from_record
-from mmdist.runtime.render import LogFormat
 from mmdist.runtime.submit import Submission, SubmitRequest, submit
 from mmdist.runtime.views import resume_command, run_details
 
@@ -52,7 +50,7 @@ def command(
         detach=detach,
         run_id=run_id,
         resume=resume,
-        log_format=cast(LogFormat, "json" if options.log_format == "json" else "auto"),
+        log_format="json" if options.log_format == "json" else "auto",
     )
 
     def announce(name: str) -> None:
@@ -76,6 +74,8 @@ def _print_ending(ended: Submission, *, log_format: str) -> None:
     if state.state == "succeeded":
         if state.report:
             click.echo(f"report: {state.report}", err=True)
+        if state.output:
+            click.echo(f"output: {state.output}", err=True)
         for name, value in state.metrics.items():
             click.echo(f"  {name} {value:.4g}", err=True)
         return

@@ -6,10 +6,14 @@ import socket
 from dataclasses import dataclass
 from typing import Any
 
-import ray
+import ray as typed_ray
 from ray.train.backend import Backend, BackendConfig
 
 __all__ = ["WorkersConfig"]
+
+
+# Ray has functions without types.
+ray: Any = typed_ray
 
 
 @dataclass
@@ -39,7 +43,7 @@ class WorkersBackend(Backend):
 
 
 def _free_address() -> str:
-    host = ray.util.get_node_ip_address()
+    host = str(ray.util.get_node_ip_address())
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.bind((host, 0))
         port = probe.getsockname()[1]
@@ -47,6 +51,4 @@ def _free_address() -> str:
 
 
 def _set_tf_config(addresses: list[str], index: int) -> None:
-    os.environ["TF_CONFIG"] = json.dumps(
-        {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-    )
+    os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}})

@@ -1,15 +1,16 @@
 """Drives one attempt at a run, from its claim to its `finished` event, in this process or as a Ray job."""
 
 import argparse
+import importlib
 import os
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from mmdist.errors import MmdistError, ResourceError, StopRequestedError
 from mmdist.runtime.embedded import connected_ray, embedded_ray
@@ -20,7 +21,7 @@ from mmdist.runtime.rundir import change_resources, read_job, request_stop, vers
 from mmdist.spec.job import JobSpec
 from mmdist.storage import DRIVER, EventWriter, Store, open_store, write_live
 
-__all__ = ["Attempt", "begin_attempt", "main"]
+__all__ = ["Attempt", "begin_attempt", "leave", "main", "stop_on_signals"]
 
 HEARTBEAT_EVERY_S = 5.0
 PROGRESS_EVERY_S = 1.0
@@ -35,8 +36,9 @@ class Attempt:
         self.events = events
         self.exit_code: int | None = None
         self.is_over = threading.Event()
-        self._note: dict[str, Any] = {"attempt": events.attempt, "phase": "start"}
+        self._note: dict[str, Any] = {"attempt": events.attempt, "phase": "start-ray"}
         self._noted_s = 0.0
+        self._finishing = threading.Lock()
 
     def start(self, ray_session: Callable[[], AbstractContextManager[str]]) -> threading.Thread:
         """Starts driving; `is_over` is set at the end, with `exit_code`."""
@@ -47,7 +49,9 @@ class Attempt:
 
     def finish(self, state: str, exit_code: int, **facts: Any) -> None:
         """Writes the last event of this attempt, once."""
-        if self.exit_code is None:
+        with self._finishing:
+            if self.exit_code is not None:
+                return
             self.exit_code = exit_code
             self.events.write("finished", state=state, exit_code=exit_code, **facts)
 
@@ -56,9 +60,12 @@ class Attempt:
         heart.start()
         try:
             self.events.write("phase", name="start-ray")
+            # Ray's processes start up meanwhile: what the phases import takes as long as they do.
+            early = threading.Thread(target=importlib.import_module, args=("mmdist.runtime.phases",), daemon=True)
+            early.start()
             with ray_session() as scratch:
                 try:
-                    # Late, for it imports Ray: a driver that cannot start says so without it.
+                    early.join()
                     from mmdist.runtime.phases import PhaseContext, run_phases
 
                     facts = run_phases(self.job, PhaseContext(self.run, self.events, scratch, self._progress))
@@ -123,7 +130,7 @@ def begin_attempt(run: Store, overrides: Sequence[str] = (), *, expected_hash: s
 
 
 @contextmanager
-def stop_on_signals(run: Store, on_second: Callable[[], None]) -> Any:
+def stop_on_signals(run: Store, on_second: Callable[[], None]) -> Iterator[None]:
     """Turns the first SIGINT or SIGTERM into a stop request, and calls `on_second` on the next."""
     seen = 0
 
@@ -140,6 +147,13 @@ def stop_on_signals(run: Store, on_second: Callable[[], None]) -> Any:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def leave(exit_code: int) -> NoReturn:
+    """Ends a process that ran Ray without the interpreter's own ending, in which Ray's threads may abort it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -172,4 +186,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

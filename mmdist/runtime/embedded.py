@@ -1,6 +1,7 @@
 """An embedded Ray for one job: on loopback only, behind a token, gone with the process that started it."""
 
 import contextlib
+import logging
 import os
 import re
 import secrets
@@ -65,7 +66,7 @@ def embedded_ray() -> Iterator[str]:
             object_store_memory=OBJECT_STORE_BYTES,
             _node_ip_address="127.0.0.1",
             _temp_dir=folder,
-            logging_level="warning",
+            logging_level=logging.WARNING,
         )
     except Exception as error:
         shutil.rmtree(folder, ignore_errors=True)
@@ -88,7 +89,7 @@ def connected_ray(address: str) -> Iterator[str]:
     quiet_environment()
     import ray
 
-    ray.init(address=address, logging_level="warning")
+    ray.init(address=address, logging_level=logging.WARNING)
     folder = tempfile.mkdtemp(prefix="mmdist-")
     try:
         yield folder

@@ -8,6 +8,9 @@ from mmdist.errors import MmdistError, Place, ResourceError, WorkerLostError
 
 __all__ = ["error_from_record", "error_record", "unwrap"]
 
+WRAPPED = ("cause", "controller_failure", "_base_exc", "health_check_failure", "__cause__")
+LOST = {"RayActorError", "ActorDiedError", "WorkerCrashedError", "NodeDiedError", "WorkerHealthCheckFailedError"}
+
 
 def error_record(error: MmdistError) -> dict[str, Any]:
     """The error as plain values, for an event; `error_from_record` gives it back."""
@@ -70,8 +73,7 @@ def _chain(error: BaseException) -> list[BaseException]:
         found.append(item)
         failures = getattr(item, "worker_failures", None)
         waiting.extend(failures.values() if isinstance(failures, dict) else ())
-        for name in ("cause", "controller_failure", "_base_exc", "health_check_failure", "__cause__"):
-            waiting.append(getattr(item, name, None))
+        waiting.extend(getattr(item, name, None) for name in WRAPPED)
     return found
 
 
@@ -90,11 +92,11 @@ def _meaning(error: BaseException) -> MmdistError | None:
             received=text,
             remedy="wait until other jobs end, or ask for less in `resources`",
         )
-    if names & {"RayActorError", "ActorDiedError", "WorkerCrashedError", "NodeDiedError", "WorkerHealthCheckFailedError"}:
+    if names & LOST:
         return WorkerLostError(
             "a worker was lost and the retries are spent",
             received=text,
-            remedy="`mmdist logs RUN` shows its last words; `mmdist submit --resume RUN` goes on from the last checkpoint",
+            remedy="`mmdist logs RUN` shows its last words; `mmdist submit --resume RUN` goes on from the checkpoint",
         )
     if isinstance(error, OSError) and error.errno == 28:
         return ResourceError("the disk is full", received=text, remedy="free space, then `mmdist submit --resume RUN`")

@@ -39,7 +39,7 @@ class Follower:
         """Reads what is there now."""
         fresh = read_events(self._run, skip=self._seen.keys())
         self._seen.update({(event.attempt, event.writer, event.sequence): event for event in fresh})
-        events = sorted(self._seen.values(), key=lambda event: (event.attempt, event.time_s, event.writer, event.sequence))
+        events = sorted(self._seen.values(), key=lambda event: (event.attempt, event.time_s))
         state = run_state(events, driver_alive=live_attempt(self._run, events) is not None)
         new = [event for event in fresh if event.attempt >= self._first_attempt]
         return Look(new, live_note(self._run, state), state)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import ray
-from ray.train import FailureConfig, RunConfig, ScalingConfig
+import ray as typed_ray
+from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from mmdist.errors import StopRequestedError
@@ -19,6 +19,10 @@ from mmdist.spec.job import EvaluateJob, ImportJob, JobSpec, PredictJob, TrainJo
 from mmdist.storage import EventWriter, Store, open_store
 
 __all__ = ["PhaseContext", "run_phases"]
+
+# Ray tells mypy of parameters and results that are those of its older interface.
+ray: Any = typed_ray
+Trainer: Any = DataParallelTrainer
 
 GROUP_START_TRIES = 2
 
@@ -60,10 +64,15 @@ def _begin(context: PhaseContext, name: str) -> None:
 
 
 def _import(spec: ImportSpec, job: JobSpec, context: PhaseContext) -> dict[str, Any]:
-    from mmdist.importing.run import run_import
+    from mmdist.importing import ImportProgress, run_import
 
     _begin(context, "import")
-    result = run_import(spec, name=job.name, seed=job.seed, on_progress=_stoppable_progress(context))
+    tell = _stoppable_progress(context)
+
+    def on_progress(progress: ImportProgress) -> None:
+        tell(**asdict(progress))
+
+    result = run_import(spec, name=job.name, seed=job.seed, on_progress=on_progress)
     splits = {name: split.get("rows") for name, split in result.card.get("splits", {}).items()}
     context.events.write("imported", output=spec.output, skipped=result.skipped, rows=splits)
     return {"output": spec.output, "metrics": {"rows": sum(int(rows or 0) for rows in splits.values())}}
@@ -73,7 +82,7 @@ def _train(job: TrainJob, context: PhaseContext) -> dict[str, Any]:
     _begin(context, "train")
     placement = _place(job)
     context.events.write("placed", workers=placement.workers, per_worker=placement.resources)
-    trainer = DataParallelTrainer(
+    trainer = Trainer(
         train_entry,
         train_loop_config={
             "run_url": context.run.url,
@@ -95,8 +104,7 @@ def _train(job: TrainJob, context: PhaseContext) -> dict[str, Any]:
             ),
         ),
     )
-    outcome = trainer.fit().return_value
-    return _finished(outcome)
+    return _finished(trainer.fit().return_value)
 
 
 def _evaluate(job: EvaluateJob, context: PhaseContext) -> dict[str, Any]:
@@ -105,13 +113,7 @@ def _evaluate(job: EvaluateJob, context: PhaseContext) -> dict[str, Any]:
     task = ray.remote(
         num_cpus=placement.cpus_per_worker, num_gpus=placement.gpus_per_worker, max_retries=job.resources.max_failures
     )(evaluate_entry)
-    reference = task.remote(
-        {"run_url": context.run.url, "attempt": context.events.attempt, "model_run_url": job.model}
-    )
-    while not ray.wait([reference], timeout=1.0)[0]:
-        if stop_requested(context.run):
-            ray.cancel(reference, force=True)
-            raise StopRequestedError("stopped as asked; nothing of the report is kept")
+    reference = task.remote({"run_url": context.run.url, "attempt": context.events.attempt, "model_run_url": job.model})
     return _finished(ray.get(reference))
 
 

@@ -102,13 +102,15 @@ class TerminalView(_Base):
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+        from rich.table import Column
 
         super().__init__(stream)
         self._console = Console(file=stream, highlight=False)
         self._progress = Progress(
             SpinnerColumn(),
             BarColumn(bar_width=16),
-            TextColumn("{task.description}", markup=False),
+            TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
+            expand=True,
             console=self._console,
             transient=True,
             redirect_stdout=False,

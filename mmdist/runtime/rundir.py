@@ -188,4 +188,7 @@ def versions() -> dict[str, str]:
 def _flat(value: Any, above: str = "") -> dict[str, Any]:
     if not isinstance(value, dict):
         return {above: value}
-    return {name: leaf for key, part in value.items() for name, leaf in _flat(part, f"{above}.{key}".strip(".")).items()}
+    leaves: dict[str, Any] = {}
+    for key, part in value.items():
+        leaves |= _flat(part, f"{above}.{key}".strip("."))
+    return leaves

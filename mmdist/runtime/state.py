@@ -33,6 +33,7 @@ class RunState:
     epochs: tuple[dict[str, Any], ...] = ()
     checkpoint: str | None = None
     report: str | None = None
+    output: str | None = None
 
     @property
     def is_over(self) -> bool:
@@ -77,7 +78,7 @@ def run_state(events: Sequence[Event], *, driver_alive: bool) -> RunState:
         state=state,
         phase=None if finished else (phases[-1].facts["name"] if phases else "start"),
         attempt=newest,
-        attempts=tuple(_attempts(counted)),
+        attempts=tuple(_attempts(counted, running=newest if state == "running" else None)),
         started_s=counted[0].time_s,
         ended_s=finished.time_s if finished else (None if driver_alive else counted[-1].time_s),
         exit_code=facts.get("exit_code"),
@@ -86,13 +87,15 @@ def run_state(events: Sequence[Event], *, driver_alive: bool) -> RunState:
         epochs=tuple(_epochs(counted)),
         checkpoint=checkpoints[-1].facts.get("path") if checkpoints else None,
         report=facts.get("report"),
+        output=facts.get("output"),
     )
 
 
-def _attempts(events: Sequence[Event]) -> list[dict[str, Any]]:
+def _attempts(events: Sequence[Event], *, running: int | None) -> list[dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
     for event in events:
-        facts = found.setdefault(event.attempt, {"attempt": event.attempt, "state": "cut off"})
+        begun = {"attempt": event.attempt, "state": "running" if event.attempt == running else "cut off"}
+        facts = found.setdefault(event.attempt, begun)
         facts["last_s"] = max(event.time_s, facts.get("last_s", 0.0))
         if event.kind == "attempt-started":
             facts.update(started_s=event.time_s, host=event.facts.get("host"), pid=event.facts.get("pid"))

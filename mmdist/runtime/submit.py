@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from mmdist.errors import MmdistError, StopRequestedError, UsageError
 from mmdist.runtime.driver import Attempt, begin_attempt, stop_on_signals
@@ -32,6 +32,9 @@ from mmdist.runtime.state import RunState
 from mmdist.spec.job import EvaluateJob, JobSpec, PredictJob
 from mmdist.spec.load import load_job
 from mmdist.storage import DRIVER, Store
+
+if TYPE_CHECKING:
+    from mmdist.runtime.address import ClusterJob
 
 __all__ = ["Submission", "SubmitRequest", "start_detached", "submit"]
 
@@ -141,18 +144,18 @@ def _here(run: Store, overrides: Sequence[str], log_format: LogFormat, stream: T
     attempt = begin_attempt(run, overrides)
     follower = Follower(run, first_attempt=attempt.events.attempt)
     stream.flush()
-    with captured_output(run, attempt.events.attempt, DRIVER) as (_, terminal):
-        with (
-            os.fdopen(os.dup(terminal), "w", buffering=1, encoding="utf-8", errors="replace") as shown,
-            open_view(log_format, shown) as view,
-            stop_on_signals(run, lambda: _end_at_once(attempt, view, shown)),
-        ):
-            thread = attempt.start(embedded_ray)
-            while not attempt.is_over.wait(LOOK_EVERY_S):
-                view.show(follower.look())
+    with (
+        captured_output(run, attempt.events.attempt, DRIVER) as (_, terminal),
+        os.fdopen(os.dup(terminal), "w", buffering=1, encoding="utf-8", errors="replace") as shown,
+        open_view(log_format, shown) as view,
+        stop_on_signals(run, lambda: _end_at_once(attempt, view, shown)),
+    ):
+        thread = attempt.start(embedded_ray)
+        while not attempt.is_over.wait(LOOK_EVERY_S):
             view.show(follower.look())
-            view.close()
-            thread.join()
+        view.show(follower.look())
+        view.close()
+        thread.join()
     return _ended(run, read_run_state(run), attempt.exit_code)
 
 
@@ -206,7 +209,12 @@ def _on_cluster(
 
 
 def _watch(
-    run: Store, log_format: LogFormat, stream: TextIO, *, after_attempt: int | None = None, job: "ClusterJob | None" = None
+    run: Store,
+    log_format: LogFormat,
+    stream: TextIO,
+    *,
+    after_attempt: int | None = None,
+    job: "ClusterJob | None" = None,
 ) -> Submission:
     """Follows a run that another process drives, until its attempt is over.
 
@@ -221,6 +229,7 @@ def _watch(
     follower = Follower(run, first_attempt=newest)
     every_s = LOOK_EVERY_S if run.is_local else REMOTE_LOOK_EVERY_S
     asked_s = time.monotonic()
+    view = open_view(log_format, stream)
 
     def at_once() -> None:
         view.close()
@@ -230,7 +239,7 @@ def _watch(
         stream.flush()
         os._exit(StopRequestedError.exit_code)
 
-    with open_view(log_format, stream) as view, stop_on_signals(run, at_once):
+    with view, stop_on_signals(run, at_once):
         while True:
             look = follower.look()
             view.show(look)

@@ -65,6 +65,7 @@ def run_details(run: Store) -> dict[str, Any]:
         "metrics": state.metrics,
         "checkpoint": state.checkpoint,
         "report": state.report,
+        "output": state.output,
         "error": state.error,
         "live": live_note(run, state),
         "resume": resume_command(run, state),
@@ -92,14 +93,16 @@ def status_text(details: dict[str, Any]) -> str:
         lines.append("  metrics     " + "  ".join(f"{name} {value:.4g}" for name, value in details["metrics"].items()))
     if len(details["attempts"]) > 1 or state == "interrupted":
         lines += [
-            f"  attempt {attempt['attempt']}   {attempt['state'] if state != 'running' or attempt is not details['attempts'][-1] else 'running'}"
-            f"  from {clock(attempt.get('started_s'))} on {attempt.get('host')}, process {attempt.get('pid')}"
+            f"  attempt {attempt['attempt']}   {attempt['state']}, from {clock(attempt.get('started_s'))} on "
+            f"{attempt.get('host')}, process {attempt.get('pid')}"
             for attempt in details["attempts"]
         ]
     if details["checkpoint"]:
         lines.append(f"  checkpoint  {details['checkpoint']}")
     if details["report"]:
         lines.append(f"  report      {details['report']}")
+    if details["output"]:
+        lines.append(f"  output      {details['output']}")
     if details["error"] and state != "succeeded":
         lines.append("  error       " + str(error_from_record(details["error"])).replace("\n", "\n              "))
     if details["resume"]:

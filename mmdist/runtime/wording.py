@@ -17,8 +17,13 @@ PHASES = {
     "evaluate": "evaluating",
     "predict": "predicting",
     "validate": "validating",
+    "learn-labels": "learning the labels",
     "learn-vocabulary": "learning the vocabulary",
+    "start": "starting the worker",
+    "build": "building the model",
 }
+PLACES = {"epoch": "epochs", "batch": "batches", "rows": "total_rows", "parts": "total_parts"}
+"""How far something is, and the fact that says how far it goes."""
 
 
 def clock(time_s: float | None) -> str:
@@ -38,10 +43,9 @@ def duration(seconds: float | None) -> str:
 def live_line(note: Mapping[str, Any]) -> str:
     """A live note as one line: phase, place, pace, input wait, loss, time to go."""
     parts = [PHASES.get(str(note.get("phase")), str(note.get("phase")))]
-    for name in ("epoch", "batch", "rows", "shard", "part"):
+    for name, whole in PLACES.items():
         if _is_number(note.get(name)):
-            total = note.get(f"{name}s" if name != "rows" else "total_rows")
-            parts.append(f"{name} {note[name]:,}" + (f"/{total:,}" if _is_number(total) else ""))
+            parts.append(f"{name} {note[name]:,}" + (f"/{note[whole]:,}" if _is_number(note.get(whole)) else ""))
     for name, form in (
         ("rows_per_s", "{:,.0f} rows/s"),
         ("step_s", "step {:.3f} s"),
@@ -76,12 +80,14 @@ def event_line(event: Event) -> str | None:
     facts = event.facts
     match event.kind:
         case "phase":
-            return PHASES.get(facts["name"], facts["name"])
+            return PHASES.get(str(facts["name"]), str(facts["name"]))
         case "imported":
             rows = ", ".join(f"{name} {count:,}" for name, count in facts.get("rows", {}).items() if count is not None)
             return f"dataset {'was there already' if facts.get('skipped') else 'imported'}: {facts['output']} ({rows})"
         case "resumed":
-            return f"resumed from {facts.get('checkpoint')}: epoch {facts.get('epoch')}, batch {facts.get('next_batch')}"
+            return (
+                f"resumed from {facts.get('checkpoint')}, epoch {facts.get('epoch')}, batch {facts.get('next_batch')}"
+            )
         case "epoch-finished":
             return epoch_line(facts)
         case "stopped-early":

@@ -1,0 +1,141 @@
+"""Evaluates a run's model over a dataset, inside a worker process: the body of an `evaluate` job."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mmdist.data.batches import BadRow
+from mmdist.data.collate import Collator
+from mmdist.data.dataset import check_columns, open_dataset
+from mmdist.data.quarantine import BadRowBudget, QuarantineWriter
+from mmdist.data.tokenizer import Tokenizer
+from mmdist.errors import JobFileError, MmdistError, Place, StopRequestedError
+from mmdist.evaluation.evaluate import PredictFn, evaluate_model
+from mmdist.evaluation.paths import REPORT_HTML
+from mmdist.evaluation.report import render_report
+from mmdist.models import ArtifactInfo, load_artifact
+from mmdist.runtime.rundir import read_job
+from mmdist.spec.data import ColumnsSpec, ImageSpec
+from mmdist.spec.job import EvaluateJob
+from mmdist.spec.resources import ResourcesSpec
+from mmdist.storage import EventWriter, Store
+from mmdist.training.devices import set_up_devices
+from mmdist.training.heartbeat import Heartbeat
+
+__all__ = ["evaluate"]
+
+MODEL = "model"
+
+
+def evaluate(run: Store, model_run: Store, events: EventWriter) -> dict[str, Any]:
+    """Evaluates and renders the report. It must be the first in its process to use TensorFlow.
+
+    Args:
+        run: The evaluate job's run.
+        model_run: The train run whose model is evaluated.
+        events: Gets `devices`.
+
+    Returns:
+        `metrics`, the report's headline, and `report`, where report.html lies.
+
+    Raises:
+        MmdistError: where the data does not suit the model, or too many rows cannot be read.
+    """
+    job = read_job(run)
+    if not isinstance(job, EvaluateJob):
+        raise MmdistError("an evaluation was started for a job of another kind", received=job.kind)
+    artifact = load_artifact(model_run, MODEL)
+    info = artifact.info
+    dataset = open_dataset(job.data.input)
+    columns = _columns(job.data.columns, info)
+    check_columns(dataset, columns)
+    with Heartbeat(run, "worker-0") as heartbeat:
+        heartbeat.begin("build")
+        devices = set_up_devices(ResourcesSpec(cpus_per_worker="auto"), workers=1, deterministic="auto", seed=job.seed)
+        events.write("devices", kind=devices.kind, replicas=1, names=devices.names, threads=devices.threads)
+        from mmdist.models.build import make_predict_fn
+
+        model = artifact.build()
+        image = info.image or ImageSpec()
+        budget = BadRowBudget(
+            job.data.max_bad_rows,
+            dataset.rows,
+            job.data.on_bad_row,
+            quarantine=QuarantineWriter(run, events.attempt, "evaluate"),
+        )
+
+        def on_progress(rows: int, total_rows: int) -> None:
+            heartbeat.note(rows=rows, total_rows=total_rows)
+            if heartbeat.stop_requested:
+                raise StopRequestedError("stopped as asked; nothing of the report is kept")
+
+        def on_bad_rows(rows: Any) -> None:
+            bad: list[BadRow] = list(rows)
+            budget.add(bad)
+
+        heartbeat.begin("evaluate")
+        result = evaluate_model(
+            _complete(make_predict_fn(model), info),
+            dataset,
+            Collator(
+                columns=columns,
+                image_size=image.size,
+                max_pixels=image.max_pixels,
+                tokenizer=Tokenizer.from_bytes(artifact.tokenizer) if artifact.tokenizer is not None else None,
+                labels=info.labels,
+                threads=len(os.sched_getaffinity(0)),
+            ),
+            spec=job.evaluation,
+            run=run,
+            split="input",
+            seed=job.seed,
+            model={
+                "run_id": info.run_id,
+                "step": info.step,
+                "epoch": info.epoch - 1,
+                "parameters": int(model.count_params()),
+            },
+            on_bad_rows=on_bad_rows,
+            on_progress=on_progress,
+        )
+        budget.flush()
+        render_report(run)
+    return {"metrics": result["metrics"]["headline"], "report": f"{run.url}/{REPORT_HTML}"}
+
+
+def _columns(columns: ColumnsSpec, info: ArtifactInfo) -> ColumnsSpec:
+    """The job's columns, less those of a modality that the model does not read."""
+    read = ColumnsSpec(
+        id=columns.id,
+        image=columns.image if info.image is not None else None,
+        text=columns.text if info.text is not None else None,
+        label=columns.label,
+    )
+    if read.image is None and read.text is None:
+        raise JobFileError(
+            f"the job names no column that the model of run {info.run_id} reads",
+            expected=f"a column for {'image' if info.image is not None else 'text'}",
+            received=", ".join(f"{part}: {name}" for part, name in columns if name is not None) or "no column",
+            place=Place(key="data.columns"),
+        )
+    return read
+
+
+def _complete(predict_fn: PredictFn, info: ArtifactInfo) -> PredictFn:
+    """Feeds a modality that the model reads and the job does not as absent in every row."""
+
+    def complete(arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+        rows = len(next(iter(arrays.values())))
+        whole = dict(arrays)
+        if info.image is not None and "image" not in whole:
+            whole["image"] = np.zeros((rows, *info.image.size, 3), np.uint8)
+            whole["image_present"] = np.zeros(rows, np.bool_)
+        if info.text is not None and "text" not in whole:
+            whole["text"] = np.zeros((rows, info.text.tokens), np.int32)
+            whole["text_present"] = np.zeros(rows, np.bool_)
+        return predict_fn(whole)
+
+    return complete
