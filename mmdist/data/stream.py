@@ -4,6 +4,7 @@ At any time a stream holds what its feed holds, the batches that are being decod
 error in any thread is raised where the batches are taken; leaving the `with` block ends every thread.
 """
 
+import os
 import threading
 import time
 from collections import deque
@@ -21,7 +22,7 @@ from mmdist.data.feed import CachedFeed, Feed, GroupReader, LanesFeed
 from mmdist.data.order import EpochPlan, LanesPlan
 from mmdist.data.places import Places
 
-__all__ = ["BatchStream", "StoragePlan", "scan"]
+__all__ = ["BatchStream", "StoragePlan", "default_threads", "scan"]
 
 _ROWS_PER_BLOCK = 2048
 _DECODING_BATCHES = 2
@@ -181,6 +182,11 @@ def scan(
     taken = range(len(dataset.index)) if groups is None else groups
     plan = StoragePlan(dataset.index.rows[taken.start : taken.stop], batch_size, first_group=taken.start)
     return BatchStream(dataset, plan, collator, start_batch=start_batch)
+
+
+def default_threads() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Handover:

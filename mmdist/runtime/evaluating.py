@@ -1,6 +1,5 @@
 """Evaluates a run's model over a dataset, inside a worker process: the body of an `evaluate` job."""
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from mmdist.data.batches import BadRow
 from mmdist.data.collate import Collator
 from mmdist.data.dataset import check_columns, open_dataset
 from mmdist.data.quarantine import BadRowBudget, QuarantineWriter
+from mmdist.data.stream import default_threads
 from mmdist.data.tokenizer import Tokenizer
 from mmdist.errors import JobFileError, MmdistError, Place, StopRequestedError
 from mmdist.evaluation.evaluate import PredictFn, evaluate_model
@@ -86,7 +86,7 @@ def evaluate(run: Store, model_run: Store, events: EventWriter) -> dict[str, Any
                 max_pixels=image.max_pixels,
                 tokenizer=Tokenizer.from_bytes(artifact.tokenizer) if artifact.tokenizer is not None else None,
                 labels=info.labels,
-                threads=len(os.sched_getaffinity(0)),
+                threads=default_threads(),
             ),
             spec=job.evaluation,
             run=run,
