@@ -4,7 +4,7 @@ import builtins
 from typing import Any
 
 from mmdist import errors
-from mmdist.errors import MmdistError, Place, ResourceError, WorkerLostError
+from mmdist.errors import JobFileError, MmdistError, MultipleJobFileError, Place, ResourceError, WorkerLostError
 
 __all__ = ["error_from_record", "error_record", "unwrap"]
 
@@ -14,6 +14,8 @@ LOST = {"RayActorError", "ActorDiedError", "WorkerCrashedError", "NodeDiedError"
 
 def error_record(error: MmdistError) -> dict[str, Any]:
     """The error as plain values, for an event; `error_from_record` gives it back."""
+    if isinstance(error, MultipleJobFileError):
+        error = JobFileError(str(error))
     place = None if error.place is None else vars(error.place)
     return {
         "error": type(error).__name__,

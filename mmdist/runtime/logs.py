@@ -10,8 +10,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from mmdist.errors import StorageError
 from mmdist.storage import Store
 
 __all__ = ["captured_output", "log_texts", "tail_logs"]
@@ -79,9 +80,11 @@ class _Shipper:
             file.seek(self._shipped)
             data = file.read()
         if data:
-            self._run.write_bytes(f"{self._stem}-{self._sequence:06d}.log", data)
-            self._sequence += 1
-            self._shipped += len(data)
+            # What storage refuses now goes with the next piece; a log must not end the work it tells of.
+            with suppress(StorageError):
+                self._run.write_bytes(f"{self._stem}-{self._sequence:06d}.log", data)
+                self._sequence += 1
+                self._shipped += len(data)
 
 
 def log_texts(run: Store, offsets: dict[str, int]) -> Iterator[tuple[str, str]]:
