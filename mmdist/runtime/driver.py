@@ -60,10 +60,12 @@ class Attempt:
         heart.start()
         try:
             self.events.write("phase", name="start-ray")
+            # Ray reads the environment when it is imported: the session sets it first.
+            session = ray_session()
             # Ray's processes start up meanwhile: what the phases import takes as long as they do.
             early = threading.Thread(target=importlib.import_module, args=("mmdist.runtime.phases",), daemon=True)
             early.start()
-            with ray_session() as scratch:
+            with session as scratch:
                 try:
                     early.join()
                     from mmdist.runtime.phases import PhaseContext, run_phases

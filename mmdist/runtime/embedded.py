@@ -8,7 +8,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psutil
@@ -41,20 +41,25 @@ def quiet_environment() -> None:
         os.environ.setdefault(name, value)
 
 
-@contextmanager
-def embedded_ray() -> Iterator[str]:
-    """Runs Ray inside; yields its folder.
+def embedded_ray() -> AbstractContextManager[str]:
+    """Runs Ray inside; the context gives its folder. The environment is set when this returns.
 
-    It must be entered by a thread that lives as long as Ray shall: the kernel ends Ray's processes with it.
+    It must be called before anything imports Ray, which reads the environment then, and be entered by a thread
+    that lives as long as Ray shall: the kernel ends Ray's processes with it.
 
     Raises:
-        ResourceError: when Ray does not start.
+        ResourceError: on entering, when Ray does not start.
     """
     quiet_environment()
     # Without it Ray turns 127.0.0.1 into the machine's address and listens on all interfaces.
     os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     os.environ["RAY_AUTH_MODE"] = "token"
     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    return _embedded_ray()
+
+
+@contextmanager
+def _embedded_ray() -> Iterator[str]:
     _sweep()
     folder = _new_folder()
     import ray
@@ -83,10 +88,14 @@ def embedded_ray() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def connected_ray(address: str) -> Iterator[str]:
-    """Attaches to a running cluster at an explicit address; yields a folder for temporary files."""
+def connected_ray(address: str) -> AbstractContextManager[str]:
+    """Attaches to a running cluster at an explicit address; the context gives a folder for temporary files."""
     quiet_environment()
+    return _connected_ray(address)
+
+
+@contextmanager
+def _connected_ray(address: str) -> Iterator[str]:
     import ray
 
     ray.init(address=address, logging_level=logging.WARNING)
