@@ -14,7 +14,7 @@ CHECK_SIDE_PX = 64
 def judge(row: SourceRow, *, parts: tuple[str, ...], max_pixels: int) -> Problem | None:
     """Why a row cannot be trained on, or None.
 
-    A row may lack its picture or its text, not both. A picture of zero bytes is a broken one, not an absent one.
+    A row may lack its picture or its text, not both; a blank text is none. A picture of zero bytes is a broken one, not an absent one.
 
     Args:
         row: As the source read it; a problem that the source found itself is passed on.
@@ -25,7 +25,7 @@ def judge(row: SourceRow, *, parts: tuple[str, ...], max_pixels: int) -> Problem
         return row.problem
     if "label" in parts and row.label is None:
         return Problem("label", "the row has no label")
-    if row.image is None and not row.text:
+    if row.image is None and not (row.text or "").strip():
         return Problem("", f"the row has no {' and no '.join(part for part in parts if part != 'label')}")
     if row.image is not None:
         out = np.empty((CHECK_SIDE_PX, CHECK_SIDE_PX, 3), np.uint8)

@@ -117,7 +117,7 @@ class TableSource:
         return None
 
     def _picture_path(self, row: dict[str, Value], number: int) -> str | None:
-        written = _text(row[self.spec.image or ""])
+        written = _text(row[self.spec.image]) if self.spec.image else None
         if written is None:
             return None
         place = Place(file=f"{self._store.url}/{self._file}", key=self.spec.image, row=number)

@@ -16,7 +16,7 @@ from mmdist.errors import MmdistError, StorageError
 from mmdist.importing.shards import GroupSize, ShardWriter, default_group_rows, schema_of
 from mmdist.importing.sources import open_source
 from mmdist.importing.task import Part, PartTask
-from mmdist.spec.importing import FolderSourceSpec, ImportSpec, ShareSplitsSpec
+from mmdist.spec.importing import FolderSourceSpec, ImportSpec, ShareSplitsSpec, TableSourceSpec
 from mmdist.storage import Store, open_store
 
 ALL_TRAIN = ShareSplitsSpec(train=1.0, validation=0.0, test=0.0)
@@ -48,6 +48,15 @@ def test_bad_rows_are_set_aside_with_their_reasons(pictures: Path, tmp_path: Pat
     assert pq.read_table(tmp_path / "out/train/part-00000.parquet").num_rows == 12
 
 
+def test_a_blank_text_is_no_text(tmp_path: Path) -> None:
+    lines = ['{"text": " \\n", "label": "a"}', '{"text": null, "label": "a"}', '{"text": "cat", "label": "a"}']
+    (tmp_path / "t.jsonl").write_text("\n".join(lines))
+    source = TableSourceSpec(path=str(tmp_path / "t.jsonl"), text="text", label="label")
+    (result,) = import_here(ImportSpec(source=source, output=str(tmp_path / "out"), splits=ALL_TRAIN))
+    assert (result.rows, result.bad_rows) == (3, 2)
+    assert {example.partition(": ")[2] for example in result.examples} == {"the row has no text"}
+
+
 def test_on_bad_row_fail_ends_the_part(pictures: Path, tmp_path: Path) -> None:
     (pictures / "cat" / "empty.png").write_bytes(b"")
     (result,) = import_here(spec_of(pictures, tmp_path / "out", on_bad_row="fail"))
@@ -64,8 +73,11 @@ def test_a_shard_holds_what_its_result_says(pictures: Path, tmp_path: Path) -> N
     for group in shard.groups:
         assert content_sums(file.read_row_group(group.row_group)) == group.content_sums
     assert shard.labels == {"cat": 6, "dog": 6}
-    # Pictures lie verbatim in the file.
-    assert picture(5) in path.read_bytes()
+    # Pictures lie verbatim in the file, and only where checksums cover them.
+    assert path.read_bytes().count(picture(5)) == 1
+    group = file.metadata.row_group(0)
+    columns = {group.column(number).path_in_schema: group.column(number) for number in range(group.num_columns)}
+    assert [name for name, column in columns.items() if column.is_stats_set] == ["label"]
     assert file.schema_arrow.names == ["id", "image", "text", "label"]
 
 
