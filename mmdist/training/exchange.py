@@ -67,8 +67,9 @@ class LedgerExchange:
         fed, quarantined = (
             {
                 name: sum(int(value) << (_LIMB_BITS * limb) for limb, value in enumerate(row)) % (1 << 64)
-                for name, row in zip(self._columns, rows, strict=True)
+                for name, row in zip(self._columns, columns, strict=True)
+                if rows
             }
-            for rows in limbs
+            for rows, columns in zip(values[:2], limbs, strict=True)
         )
         return LedgerDelta(int(values[0]), fed, int(values[1]), quarantined)

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -268,14 +267,15 @@ class Loop:
         )
 
     def _refuse_not_finite(self, sums: StepSums, batch: Batch, what: str) -> None:
-        if math.isfinite(sums.loss_sum):
+        if not sums.broken:
             return
+        loss = sums.loss_sum / max(sums.rows, 1.0)
         ids = [str(name) for name, mask in zip(batch.ids, batch.mask, strict=True) if mask]
         more = f" and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS else ""
         raise TrainingFailedError(
-            f"the loss is not a number ({what}, epoch {self.state.epoch + 1}, batch {batch.index + 1})",
-            expected="a finite loss",
-            received=f"{sums.loss_sum} over the rows {', '.join(ids[:SHOWN_IDS])}{more}",
+            f"the loss or its gradient is not a number ({what}, epoch {self.state.epoch + 1}, batch {batch.index + 1})",
+            expected="finite numbers",
+            received=f"a loss of {loss} over the rows {', '.join(ids[:SHOWN_IDS])}{more}",
             remedy="lower `train.optimizer.learning_rate`, or look at these rows; the checkpoint before is intact",
         )
 

@@ -34,10 +34,12 @@ class StepSums(NamedTuple):
     """Rows that count."""
     stop_votes: float
     """Workers that were asked to stop: all learn it from the same step."""
+    broken: float
+    """Replicas whose loss or gradients are not finite. The loss alone does not tell: ReLU turns NaN into 0."""
 
     @classmethod
     def of(cls, vector: Any) -> "StepSums":
-        """Waits for a step's result, float32 (4,)."""
+        """Waits for a step's result, float32 (5,)."""
         return cls(*(float(value) for value in vector.numpy()))
 
 
@@ -118,12 +120,13 @@ class Steps:
             if self._model.losses:
                 loss += tf.add_n(self._model.losses) / float(self._strategy.num_replicas_in_sync)
         variables = self._model.trainable_variables
-        self._optimizer.apply(tape.gradient(loss, variables), variables)
-        return tf.stack([loss_sum, correct, tf.reduce_sum(inputs["mask"]), inputs["stop"]])
+        gradients = tape.gradient(loss, variables)
+        self._optimizer.apply(gradients, variables)
+        return _counted(inputs, loss_sum, correct, loss + tf.add_n([_sum(gradient) for gradient in gradients]))
 
     def _validate_replica(self, inputs: dict[str, Any]) -> Any:
         loss_sum, correct = self._forward(inputs, training=False)
-        return tf.stack([loss_sum, correct, tf.reduce_sum(inputs["mask"]), inputs["stop"]])
+        return _counted(inputs, loss_sum, correct, loss_sum)
 
     def _forward(self, inputs: dict[str, Any], *, training: bool) -> tuple[Any, Any]:
         ready = {name: inputs[name] for name in self._model.input}
@@ -132,6 +135,17 @@ class Steps:
             ready["image"] = augment(ready["image"], inputs.get("augmentation"), changes)
         logits = self._model(ready, training=training)
         return classification_sums(logits, inputs["label"], inputs["mask"])
+
+
+def _counted(inputs: dict[str, Any], loss_sum: Any, correct: Any, health: Any) -> Any:
+    """One replica's part of `StepSums`; `health` is finite where all is well."""
+    broken = 1.0 - tf.cast(tf.math.is_finite(health), tf.float32)
+    return tf.stack([loss_sum, correct, tf.reduce_sum(inputs["mask"]), inputs["stop"], broken])
+
+
+def _sum(gradient: Any) -> Any:
+    """The sum of a gradient's numbers, which is finite only where all of them are."""
+    return tf.reduce_sum(gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient)
 
 
 def _arrays(batch: Batch) -> Arrays:

@@ -46,6 +46,13 @@ def forget_seeds() -> None:
     session.assign_arrays = broken
 
 
+def leave_report_out() -> None:
+    from mmdist.training import finish
+
+    finish._evaluate = lambda parts: {"headline": {}}
+    finish.render_report = lambda run: None
+
+
 def main() -> int:
     run, attempt, fault, rank = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
     name, _, step = fault.partition(":")
@@ -53,6 +60,8 @@ def main() -> int:
         forget_seeds()
     elif name != "none":
         break_steps(name, int(step))
+    if os.environ.get("TEST_REPORT") == "0":
+        leave_report_out()
     workers = int(os.environ.get("TEST_WORKERS", "1"))
     try:
         train_worker({"run_url": run, "attempt": attempt, "rank": rank, "world_size": workers})

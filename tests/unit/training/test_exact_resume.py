@@ -3,12 +3,14 @@
 import json
 import shutil
 import signal
+import socket
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from tiny_runs import BATCHES, TRAIN_ROWS, events, job_dict, run_worker, write_data, write_run
+import yaml
+from tiny_runs import BATCHES, TRAIN_ROWS, events, job_dict, run_worker, start_worker, write_data, write_run
 
 from mmdist.storage import open_store
 from mmdist.training.checkpoint import committed_checkpoints, read_checkpoint
@@ -31,9 +33,48 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found["forgetful"] = root / "forgetful"
     shutil.copytree(found["stopped"], found["forgetful"])
     for name, fault in (("stopped", "none"), ("killed", "none"), ("forgetful", "forget-seeds")):
-        code, said = run_worker(found[name], attempt=2, fault=fault)
+        code, said = run_worker(found[name], attempt=2, fault=fault, report=name == "stopped")
         assert code == 0, said
     return found
+
+
+@pytest.fixture(scope="module")
+def two_workers(runs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same job on two workers with one replica each."""
+    job = yaml.safe_load((runs["alone"] / "job.yaml").read_text())
+    job["resources"] = {"workers": 2, "replicas_per_worker": 1, "cpus_per_worker": 2}
+    run = write_run(tmp_path_factory.mktemp("workers") / "two", job)
+    with socket.socket() as one, socket.socket() as two:
+        addresses = []
+        for probe in (one, two):
+            probe.bind(("127.0.0.1", 0))
+            addresses.append(f"127.0.0.1:{probe.getsockname()[1]}")
+    workers = [
+        start_worker(
+            run,
+            attempt=1,
+            rank=rank,
+            TEST_WORKERS="2",
+            TEST_REPORT="0",
+            TF_CONFIG=json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": rank}}),
+        )
+        for rank in range(2)
+    ]
+    for worker in workers:
+        _, said = worker.communicate(timeout=240)
+        assert worker.returncode == 0, said
+    return run
+
+
+def test_two_workers_are_bit_identical_to_two_replicas(runs, two_workers):
+    expected, received = last(runs["alone"]), last(two_workers)
+    for one, other in zip(expected.arrays, received.arrays, strict=True):
+        np.testing.assert_array_equal(one, other)
+    for key in ("cursor", "totals", "ledger", "history"):
+        assert expected.state[key] == received.state[key], key
+    for epoch in range(3):
+        ledgers = [run / "ledger" / f"epoch-{epoch}.json" for run in (runs["alone"], two_workers)]
+        assert ledgers[0].read_bytes() == ledgers[1].read_bytes()
 
 
 def last(run: Path):

@@ -130,9 +130,9 @@ def start_worker(run: Path, *, attempt: int, fault: str = "none", rank: int = 0,
     )
 
 
-def run_worker(run: Path, *, attempt: int, fault: str = "none") -> tuple[int, str]:
-    """Its exit code and what it wrote on stderr."""
-    process = start_worker(run, attempt=attempt, fault=fault)
+def run_worker(run: Path, *, attempt: int, fault: str = "none", report: bool = False) -> tuple[int, str]:
+    """Its exit code and what it wrote on stderr. Most tests can do without the evaluation and its seconds."""
+    process = start_worker(run, attempt=attempt, fault=fault, TEST_REPORT=str(int(report)))
     out, err = process.communicate(timeout=240)
     assert out == "", "a worker prints nothing on stdout"
     return process.returncode, err

@@ -1,0 +1,123 @@
+"""The update does not depend on how a batch is shared out, and a row that is masked is no row."""
+
+from functools import cache
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mmdist.data.batches import Batch, LedgerDelta
+from mmdist.models.arrays import read_variables
+from mmdist.models.build import build_model
+from mmdist.spec.model import BiLSTMSpec, CNNSpec, ModelSpec, RegularizationSpec
+from mmdist.training.step import Steps, StepSums
+
+SIDE, TOKENS, WORDS, CLASSES = 12, 5, 20, 4
+
+
+def make_batch(rows: int, *, real: int, seed: int = 0) -> Batch:
+    """`rows` places of which the first `real` count; the others hold noise that must not be seen."""
+    rng = np.random.default_rng(seed)
+    return Batch(
+        index=0,
+        image=rng.integers(0, 256, (rows, SIDE, SIDE, 3)).astype(np.uint8),
+        image_present=rng.random(rows) < 0.8,
+        text=rng.integers(0, WORDS, (rows, TOKENS)).astype(np.int32),
+        text_present=rng.random(rows) < 0.8,
+        label=rng.integers(0, CLASSES, rows).astype(np.int32),
+        mask=(np.arange(rows) < real).astype(np.float32),
+        row=np.arange(rows, dtype=np.int64),
+        ids=[str(row) for row in range(rows)],
+        bad=[],
+        ledger=LedgerDelta(real, {}),
+    )
+
+
+@cache
+def strategy_over(replicas: int) -> tf.distribute.Strategy:
+    """One per process and device set, as in a worker: a second one would take the first one's collective keys again."""
+    return tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(replicas)])
+
+
+def trained(batches: list[Batch], *, replicas: int, optimizer: str, l2: float = 0.01) -> tuple[list[np.ndarray], list]:
+    strategy = strategy_over(replicas)
+    spec = ModelSpec(
+        image=CNNSpec(filters=(4, 8), units=8),
+        text=BiLSTMSpec(embedding=6, lstm_units=4, units=6),
+        regularization=RegularizationSpec(l2=l2),
+    )
+    with strategy.scope():
+        model = build_model(
+            spec, image_size=(SIDE, SIDE), text_tokens=TOKENS, vocabulary=WORDS, classes=CLASSES, seed=0
+        )
+        made = {"sgd": keras.optimizers.SGD(0.1), "adam": keras.optimizers.Adam(0.01)}[optimizer]
+        made.build(model.trainable_variables)
+    steps = Steps(model, made, strategy, augmentations=(), seed=0, local_replicas=replicas, worker=0)
+    sums = [StepSums.of(steps.train(batch, epoch=0)) for batch in batches]
+    sums.append(StepSums.of(steps.validate(batches[0])))
+    return read_variables(model.weights), sums
+
+
+@pytest.mark.parametrize(("optimizer", "tolerance"), [("sgd", 3e-7), ("adam", 3e-6)])
+def test_two_replicas_of_32_update_like_one_of_64(optimizer, tolerance):
+    # The second batch is short: 40 of 64 rows, so that the replicas count 32 and 8.
+    batches = [make_batch(64, real=64), make_batch(64, real=40, seed=1), make_batch(64, real=20, seed=2)]
+    (one, one_sums), (two, two_sums) = (trained(batches, replicas=n, optimizer=optimizer) for n in (1, 2))
+    for expected, received in zip(one, two, strict=True):
+        np.testing.assert_allclose(received, expected, rtol=0, atol=tolerance)
+    for expected, received in zip(one_sums, two_sums, strict=True):
+        assert received.loss_sum == pytest.approx(expected.loss_sum, rel=1e-5)
+        assert (received.correct, received.rows) == (expected.correct, expected.rows)
+    assert [sums.rows for sums in one_sums] == [64, 40, 20, 64]
+
+
+def test_padding_changes_nothing():
+    short = make_batch(8, real=8)
+    padded = make_batch(16, real=8, seed=9)
+    for name in ("image", "image_present", "text", "text_present", "label"):
+        getattr(padded, name)[:8] = getattr(short, name)
+    (one, one_sums), (two, two_sums) = (trained([batch], replicas=1, optimizer="sgd") for batch in (short, padded))
+    for expected, received in zip(one, two, strict=True):
+        np.testing.assert_allclose(received, expected, rtol=0, atol=3e-7)
+    assert two_sums[0].loss_sum == pytest.approx(one_sums[0].loss_sum, rel=1e-6)
+
+
+def test_a_batch_without_a_row_that_counts_is_penalty_alone():
+    weights, [sums, _] = trained([make_batch(16, real=0)], replicas=2, optimizer="sgd", l2=0.0)
+    untouched, _ = trained([make_batch(16, real=0)], replicas=1, optimizer="sgd", l2=0.0)
+    assert (sums.loss_sum, sums.correct, sums.rows) == (0.0, 0.0, 0.0)
+    for expected, received in zip(untouched, weights, strict=True):
+        assert np.all(np.isfinite(received))
+        np.testing.assert_array_equal(expected, received)
+
+
+def test_the_loss_is_the_mean_and_the_penalty_counts_once():
+    batch = make_batch(16, real=16)
+    plain, _ = trained([batch], replicas=2, optimizer="sgd", l2=0.0)
+    held, _ = trained([batch], replicas=2, optimizer="sgd", l2=0.5)
+    start, _ = trained([make_batch(16, real=0)], replicas=2, optimizer="sgd", l2=0.0)
+    kernel = next(number for number, weight in enumerate(start) if weight.ndim == 4)
+    # SGD at 0.1 with a penalty of 0.5 w^2 takes 0.1 w off, beside what the data asks for.
+    np.testing.assert_allclose(plain[kernel] - held[kernel], 0.1 * start[kernel], rtol=1e-3, atol=1e-6)
+
+
+def test_a_broken_number_is_seen_where_relu_may_hide_it_from_the_loss():
+    batch = make_batch(16, real=16)
+    strategy = strategy_over(2)
+    with strategy.scope():
+        model = build_model(
+            ModelSpec(image=CNNSpec(filters=(4,), units=8), regularization=RegularizationSpec(l2=0.01)),
+            image_size=(SIDE, SIDE),
+            text_tokens=None,
+            vocabulary=None,
+            classes=CLASSES,
+            seed=0,
+        )
+        optimizer = keras.optimizers.SGD(0.1)
+        optimizer.build(model.trainable_variables)
+    steps = Steps(model, optimizer, strategy, augmentations=(), seed=0, local_replicas=2, worker=0)
+    assert StepSums.of(steps.train(batch, epoch=0)).broken == 0
+    kernel = model.trainable_variables[0]
+    kernel.assign(np.full(kernel.shape, np.nan, np.float32))
+    assert StepSums.of(steps.train(batch, epoch=0)).broken == 2
