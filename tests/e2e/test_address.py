@@ -14,7 +14,7 @@ import psutil
 import pytest
 from commands import JOBS, SHRUNK, Demo, environment, events, mmdist, wait_until
 
-CHANGES = (*SHRUNK, "--set", "train.epochs=1")
+CHANGES = (*SHRUNK, "--set", "name=far", "--set", "train.epochs=1")
 
 
 def free_ports(count: int) -> list[int]:

@@ -31,7 +31,7 @@ def test_libraries_are_quiet_and_their_words_kept(demo: Demo) -> None:
 
 
 def test_a_run_is_found_and_told_of_without_a_cluster(demo: Demo) -> None:
-    status = json.loads(mmdist("status", "latest", "--json", cwd=demo.folder).stdout)
+    status = json.loads(mmdist("status", "openmoji@latest", "--json", cwd=demo.folder).stdout)
     assert (status["run"], status["state"], status["metric"]) == (demo.run_id, "succeeded", "accuracy")
     assert 0.0 < status["value"] <= 1.0
     assert demo.run_id in mmdist("runs", cwd=demo.folder).stdout

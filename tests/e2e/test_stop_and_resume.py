@@ -10,6 +10,7 @@ ROWS = 1154
 EPOCHS = 3
 CHANGES = (
     *SHRUNK,
+    *("--set", "name=cut"),
     *("--set", f"train.epochs={EPOCHS}"),
     *("--set", "train.global_batch_size=16"),
     *("--set", "train.checkpoint.every=5"),
