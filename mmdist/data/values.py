@@ -4,9 +4,10 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["name_values", "text_values"]
+__all__ = ["INVALID", "name_values", "text_values"]
 
 INVALID = "not valid UTF-8"
+"""The reason of a row with such a value."""
 
 
 def text_values(column: "pa.ChunkedArray[Any]") -> tuple[list[str | None], dict[int, str]]:

@@ -1,12 +1,12 @@
 """The curves of a training: one value per metric and epoch, from the metrics that the run recorded."""
 
-import io
 import math
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from mmdist.data.schema_guard import open_parquet
+from mmdist.errors import DataRefusedError
 from mmdist.storage import Store
 
 __all__ = ["best_epoch", "read_history"]
@@ -29,11 +29,12 @@ def read_history(run: Store) -> tuple[list[dict[str, Any]], list[str]]:
         if entry.is_folder or not entry.path.endswith(".parquet"):
             continue
         try:
-            table = pq.read_table(io.BytesIO(run.read_bytes(entry.path)), columns=["step", "epoch", "name", "value"])
-        except (OSError, ValueError, pa.ArrowException):
+            with open_parquet(run, entry.path) as file:
+                records = file.read(["step", "epoch", "name", "value"]).to_pylist()
+        except (OSError, ValueError, pa.ArrowException, DataRefusedError):
             unreadable.append(entry.path)
             continue
-        for record in table.to_pylist():
+        for record in records:
             if record["name"] in _NAMES:
                 values.setdefault((record["name"], record["epoch"]), {})[record["step"]] = record["value"]
     epochs = sorted({epoch for _, epoch in values})

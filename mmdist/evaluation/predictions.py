@@ -15,6 +15,7 @@ from PIL import Image
 
 from mmdist.data.batches import Batch
 from mmdist.data.dataset import Dataset
+from mmdist.data.values import text_values
 from mmdist.evaluation.paths import MISTAKES
 from mmdist.evaluation.scores import RowScores
 from mmdist.storage import Store
@@ -107,7 +108,8 @@ class RowTexts:
         for row in rows.tolist():
             group = int(np.searchsorted(self._first_row, row, side="right")) - 1
             if group != self._group:
-                self._texts = self._dataset.read_row_group(group, [self._column]).column(0).to_pylist()
+                # A text that is no UTF-8 is None: its row has been set aside.
+                self._texts, _ = text_values(self._dataset.read_row_group(group, [self._column]).column(0))
                 self._group = group
             texts.append(self._texts[row - int(self._first_row[group])])
         return texts

@@ -1,13 +1,12 @@
 """Renders a run's report from what the run recorded. It needs neither the data nor TensorFlow."""
 
-import io
 import json
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from mmdist.errors import Place, StorageError
+from mmdist.data.schema_guard import open_parquet
+from mmdist.errors import DataRefusedError, Place, StorageError
 from mmdist.evaluation.page import render_page
 from mmdist.evaluation.paths import EVALUATION, MISTAKES, REPORT_HTML, REPORT_JSON
 from mmdist.evaluation.record import build_report
@@ -36,16 +35,15 @@ def render_report(run: Store) -> dict[str, Any]:
 def _read_mistakes(run: Store) -> list[dict[str, Any]]:
     place = Place(file=f"{run.url}/{MISTAKES}")
     remedy = f"{EVALUATION} is written after it: evaluate the run again with a job of kind evaluate"
+    if not run.exists(MISTAKES):
+        raise StorageError("the recorded mistakes are missing", place=place, remedy=remedy)
     try:
-        data = run.read_bytes(MISTAKES)
-    except FileNotFoundError as error:
-        raise StorageError("the recorded mistakes are missing", place=place, remedy=remedy) from error
-    try:
-        rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(data), page_checksum_verification=True).to_pylist()
-    except (OSError, pa.ArrowException) as error:
+        with open_parquet(run, MISTAKES) as table:
+            rows: list[dict[str, Any]] = table.read().to_pylist()
+    except (OSError, ValueError, pa.ArrowException, DataRefusedError) as error:
         raise StorageError(
             "the recorded mistakes cannot be read",
-            received=f"{type(error).__name__}: {error}",
+            received=getattr(error, "message", None) or f"{type(error).__name__}: {error}",
             place=place,
             remedy=remedy,
         ) from error

@@ -1,7 +1,7 @@
 """Reads rows of CSV, JSON Lines and Parquet tables from front to back, in bounded memory.
 
-A row is a dict of its wanted columns. Values are strings (numbers and truth values as Python writes them) or, from
-binary columns of Parquet, bytes. Rows count from 1, a CSV header not counted.
+A row is a dict of its wanted columns. Values are strings (integers and truth values as Python writes them), floats or,
+from binary columns of Parquet and where a string is no UTF-8, bytes. Rows count from 1, a CSV header not counted.
 """
 
 import io
@@ -21,7 +21,7 @@ from mmdist.storage import Store
 
 __all__ = ["KINDS", "Value", "column_names", "read_rows"]
 
-Value = str | bytes | None
+Value = str | bytes | float | None
 
 KINDS = (".csv", ".jsonl", ".parquet")
 BATCH_ROWS = 256
@@ -55,7 +55,10 @@ def column_names(store: Store, file: str) -> list[str] | None:
         with open_parquet(store, file) as table:
             return list(table.schema_arrow.names)
     with store.open_file(file) as stream:
-        names = list(_open_csv(stream, place, None).schema.names)
+        try:
+            names = list(_open_csv(stream, place, None).schema.names)
+        except UnicodeDecodeError as error:
+            raise _broken(error, place) from error
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise DataRefusedError(
@@ -100,10 +103,10 @@ def _parquet_rows(
                 continue
             try:
                 for batch in table.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(columns)):
-                    for row in batch.to_pylist():
-                        yield number, {name: _scalar(value) for name, value in row.items()}
+                    for row in _rows(batch):
+                        yield number, row
                         number += 1
-            except (OSError, pa.ArrowException) as error:
+            except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
                 raise DataRefusedError(
                     "the table cannot be read",
                     received=f"{type(error).__name__}: {error}",
@@ -137,6 +140,8 @@ def _open_csv(stream: Any, place: Place, columns: Sequence[str] | None) -> Any:
                 column_types={name: pa.string() for name in names or ()},
                 null_values=[""],
                 strings_can_be_null=True,
+                # A value that is no UTF-8 is its row's fault, not the table's.
+                check_utf8=False,
             ),
         )
     except (OSError, pa.ArrowException) as error:
@@ -155,7 +160,7 @@ def _csv_rows(store: Store, file: str, columns: Sequence[str], place: Place) -> 
             except (OSError, pa.ArrowException) as error:
                 raise _broken(error, place) from error
             for first in range(0, batch.num_rows, BATCH_ROWS):
-                for row in batch.slice(first, BATCH_ROWS).to_pylist():
+                for row in _rows(batch.slice(first, BATCH_ROWS)):
                     yield number, row
                     number += 1
 
@@ -167,7 +172,8 @@ def _json_rows(store: Store, file: str, columns: Sequence[str], place: Place) ->
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                # Bytes that are no UTF-8 become lone surrogates, which no UTF-8 holds: they mark their value alone.
+                row = json.loads(line.decode("utf-8-sig", errors="surrogateescape"))
             except ValueError as error:
                 raise DataRefusedError(
                     "a line is not JSON", received=str(error), place=Place(file=place.file, row=number)
@@ -190,8 +196,30 @@ def _json_rows(store: Store, file: str, columns: Sequence[str], place: Place) ->
             yield number, {name: _scalar(row.get(name)) for name in columns}
 
 
+def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Value]]:
+    columns = [_values(column) for column in batch.columns]
+    for values in zip(*columns, strict=True):
+        yield dict(zip(batch.schema.names, values, strict=True))
+
+
+def _values(column: "pa.Array[Any]") -> list[Value]:
+    try:
+        return [_scalar(value) for value in column.to_pylist()]
+    except UnicodeDecodeError:
+        strings = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+        is_large = pa.types.is_large_string(strings.type)
+        return [_decoded(value) for value in strings.cast(pa.large_binary() if is_large else pa.binary()).to_pylist()]
+
+
+def _decoded(value: bytes | None) -> Value:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
 def _scalar(value: Any) -> Value:
-    return value if value is None or isinstance(value, str | bytes) else str(value)
+    return value if value is None or isinstance(value, str | bytes | float) else str(value)
 
 
 def _broken(error: Exception, place: Place) -> DataRefusedError:

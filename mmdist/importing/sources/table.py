@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 
 import xxhash
 
+from mmdist.data.values import INVALID
 from mmdist.errors import DataRefusedError, JobFileError, Place, StorageError
 from mmdist.importing.files import inside, relative_path, stamp_of
 from mmdist.importing.sources.base import Listing, Problem, Range, Ranges, RowKey, SourceFacts, SourceRow
@@ -112,8 +113,18 @@ class TableSource:
         ]
 
     def _problem(self, row: dict[str, Value]) -> Problem | None:
-        if self.spec.id and _text(row[self.spec.id]) is None:
-            return Problem(self.spec.id, "the row has no id")
+        spec = self.spec
+        if spec.id and row[spec.id] is None:
+            return Problem(spec.id, "the row has no id")
+        for part, name in (("id", spec.id), ("label", spec.label), ("text", spec.text)):
+            value = None if name is None else row[name]
+            if isinstance(value, float) and part != "text":
+                return Problem(part, f"a number that is no integer: {value}")
+            if isinstance(value, bytes):
+                try:
+                    value.decode()
+                except UnicodeDecodeError as error:
+                    return Problem(part, f"{INVALID} at byte {error.start} of {len(value)}")
         return None
 
     def _picture_path(self, row: dict[str, Value], number: int) -> str | None:
@@ -219,10 +230,12 @@ def _picture(value: Value) -> tuple[bytes | None, Problem | None]:
     if value is None or isinstance(value, bytes):
         return value, None
     try:
-        return base64.b64decode(value, validate=True), None
-    except binascii.Error as error:
+        return base64.b64decode(str(value), validate=True), None
+    except (binascii.Error, ValueError) as error:
         return None, Problem("image", f"the picture is not Base64: {error}")
 
 
 def _text(value: Value) -> str | None:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return str(value) if isinstance(value, float) else value
