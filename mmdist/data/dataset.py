@@ -150,7 +150,10 @@ def open_dataset(url: str) -> Dataset:
             place=Place(file=f"{store.url}/{INDEX_FILE}"),
             remedy=_IMPORT_AGAIN,
         )
-    return Dataset(store, schema, index, fingerprint, _read_card(url), ReaderPool(store))
+    card = _read_card(url)
+    _check_against_card(store, card, fingerprint)
+    readers = ReaderPool(store, {footer.shard: footer.sum for footer in footers})
+    return Dataset(store, schema, index, fingerprint, card, readers)
 
 
 def check_columns(dataset: Dataset, columns: ColumnsSpec) -> None:
@@ -273,6 +276,28 @@ def _check_against_index(store: Store, index: RowGroupIndex, footers: list[Shard
                 place=Place(file=f"{store.url}/{footer.shard}"),
                 remedy=_IMPORT_AGAIN,
             )
+        if index.footer_sums is not None and int(index.footer_sums[number]) != footer.sum:
+            raise DataRefusedError(
+                "the shard's footer is not the one that was imported",
+                expected=f"sum {int(index.footer_sums[number]):016x}",
+                received=f"sum {footer.sum:016x}",
+                place=Place(file=f"{store.url}/{footer.shard}"),
+                remedy="bring the shard back from a copy, or run the import again",
+            )
+
+
+def _check_against_card(store: Store, card: dict[str, Any] | None, fingerprint: str) -> None:
+    """Refuses a split that the card beside it describes otherwise: one that was replaced as a whole, index and all."""
+    split = store.url.rpartition("/")[2]
+    facts = (card or {}).get("splits", {}).get(split)
+    if facts is not None and facts["fingerprint"] != fingerprint:
+        raise DataRefusedError(
+            "the split is not the one that the dataset's card describes",
+            expected=f"fingerprint {facts['fingerprint'][:16]}...",
+            received=f"fingerprint {fingerprint[:16]}...",
+            place=Place(file=store.url),
+            remedy="bring the split back from a copy, or run the import again",
+        )
 
 
 def _read_card(url: str) -> dict[str, Any] | None:

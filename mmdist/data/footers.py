@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmdist.data.index import RowGroupFacts
-from mmdist.data.schema_guard import open_parquet
+from mmdist.data.schema_guard import open_summed
 from mmdist.errors import DataRefusedError, Place
 from mmdist.storage import Store
 
@@ -25,6 +25,8 @@ class ShardFooter:
     """(row groups,) rows of each."""
     groups: tuple[RowGroupFacts, ...]
     """The row groups with their bytes; empty where they were not measured."""
+    sum: int
+    """XXH3-64 of the footer's bytes."""
 
 
 def read_footer(store: Store, shard: str, *, measure: bool) -> ShardFooter:
@@ -38,7 +40,8 @@ def read_footer(store: Store, shard: str, *, measure: bool) -> ShardFooter:
     Raises:
         DataRefusedError: as `open_parquet`, and when a measured row group lies outside the file.
     """
-    with open_parquet(store, shard) as reader:
+    opened, footer_sum = open_summed(store, shard)
+    with opened as reader:
         metadata = reader.metadata
         rows = np.array([metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)], np.int64)
         groups: tuple[RowGroupFacts, ...] = ()
@@ -47,10 +50,10 @@ def read_footer(store: Store, shard: str, *, measure: bool) -> ShardFooter:
                 size = file.size()
             measured = [_measure(metadata, number, size, f"{store.url}/{shard}") for number in range(len(rows))]
             groups = tuple(
-                RowGroupFacts(shard, number, int(rows[number]), size_bytes, {})
+                RowGroupFacts(shard, number, int(rows[number]), size_bytes, {}, footer_sum)
                 for number, size_bytes in enumerate(measured)
             )
-        return ShardFooter(shard, reader.schema_arrow, rows, groups)
+        return ShardFooter(shard, reader.schema_arrow, rows, groups, footer_sum)
 
 
 def _measure(metadata: pq.FileMetaData, number: int, file_bytes: int, where: str) -> int:

@@ -27,6 +27,7 @@ __all__ = ["INDEX_FILE", "RowGroupFacts", "RowGroupIndex", "is_shard_name", "rea
 INDEX_FILE = "_index.parquet"
 VERSION = 1
 
+_FOOTER_SUM = "footer_sum"
 _FIELDS = {"row_group": pa.int32(), "rows": pa.int64(), "bytes": pa.int64()}
 
 
@@ -39,6 +40,8 @@ class RowGroupFacts:
     rows: int
     bytes: int
     content_sums: Mapping[str, int]
+    footer_sum: int | None = None
+    """XXH3-64 of the shard's footer, the same for all its row groups; None where it is unknown."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +60,8 @@ class RowGroupIndex:
     """(n,) bytes of the row group in the file."""
     content_sums: Mapping[str, npt.NDArray[np.uint64]]
     """(n,) per column: see mmdist.data.content. Empty for shards that mmdist did not import."""
+    footer_sums: npt.NDArray[np.uint64] | None = None
+    """(shards,) XXH3-64 of each shard's footer; None where they are unknown."""
 
     @classmethod
     def of(cls, facts: Iterable[RowGroupFacts]) -> "RowGroupIndex":
@@ -72,6 +77,7 @@ class RowGroupIndex:
             rows=np.array([fact.rows for fact in ordered], np.int64),
             bytes=np.array([fact.bytes for fact in ordered], np.int64),
             content_sums={name: np.array([fact.content_sums[name] for fact in ordered], np.uint64) for name in columns},
+            footer_sums=_footer_sums(ordered),
         )
 
     def __len__(self) -> int:
@@ -99,7 +105,8 @@ class RowGroupIndex:
     def fingerprint(self, schema: pa.Schema) -> str:
         """SHA-256, in hex, over the rows of the index and the names and types of the schema.
 
-        Where the content sums are known they stand for the content; where not, the row groups' bytes do.
+        Where the content sums are known they stand for the content; where not, the row groups' bytes and the shards'
+        footers do.
         """
         columns = [f"{field.name}: {field.type}" for field in schema]
         digest = hashlib.sha256()
@@ -110,6 +117,8 @@ class RowGroupIndex:
             _add(digest, self.content_sums[name].astype("<u8"))
         if not self.content_sums:
             _add(digest, self.bytes.astype("<i8"))
+            if self.footer_sums is not None:
+                _add(digest, self.footer_sums.astype("<u8"))
         return digest.hexdigest()
 
 
@@ -125,6 +134,8 @@ def write_index(split: Store, index: RowGroupIndex, schema: pa.Schema) -> str:
     for name in CANONICAL_COLUMNS:
         values = index.content_sums.get(name)
         columns[f"content_sum_{name}"] = pa.nulls(len(index), pa.uint64()) if values is None else pa.array(values)
+    footers = index.footer_sums
+    columns[_FOOTER_SUM] = pa.nulls(len(index), pa.uint64()) if footers is None else pa.array(footers[index.shard])
     table = pa.table(columns)
     note = json.dumps({"version": VERSION, "fingerprint": fingerprint})
     sink = io.BytesIO()
@@ -166,6 +177,9 @@ def is_shard_name(name: str) -> bool:
 
 def _from_file(file: pq.ParquetFile) -> RowGroupIndex:
     # Column by column into arrays of numpy's own: at a million row groups Arrow's buffers would double the memory.
+    names = {"shard", *_FIELDS, *(f"content_sum_{name}" for name in CANONICAL_COLUMNS), _FOOTER_SUM}
+    if names != set(file.schema_arrow.names):
+        raise ValueError(f"columns {', '.join(file.schema_arrow.names)}, expected {', '.join(sorted(names))}")
     arrays = {}
     for name, kind in _FIELDS.items():
         column = file.read([name], use_threads=False).column(name)
@@ -174,19 +188,37 @@ def _from_file(file: pq.ParquetFile) -> RowGroupIndex:
         arrays[name] = np.array(column)
     sums = {}
     for name in CANONICAL_COLUMNS:
-        column = file.read([f"content_sum_{name}"], use_threads=False).column(0)
-        if column.null_count == 0 and len(column):
-            sums[name] = np.array(column)
+        known = _sums(file, f"content_sum_{name}")
+        if known is not None:
+            sums[name] = known
     shard: Any = file.read(["shard"], use_threads=False).column("shard")
     encoded = shard.dictionary_encode().unify_dictionaries().combine_chunks()
+    shards = tuple(encoded.dictionary.to_pylist())
+    numbers = np.array(encoded.indices, np.int32)
+    footer_sums = _sums(file, _FOOTER_SUM)
     return RowGroupIndex(
-        shards=tuple(encoded.dictionary.to_pylist()),
-        shard=np.array(encoded.indices, np.int32),
+        shards=shards,
+        shard=numbers,
         row_group=arrays["row_group"],
         rows=arrays["rows"],
         bytes=arrays["bytes"],
         content_sums=sums,
+        footer_sums=None if footer_sums is None else footer_sums[np.unique(numbers, return_index=True)[1]],
     )
+
+
+def _sums(file: pq.ParquetFile, name: str) -> npt.NDArray[np.uint64] | None:
+    """A column of sums; None where they are unknown, which is all of them or none."""
+    column = file.read([name], use_threads=False).column(0)
+    if column.type != pa.uint64() or column.null_count not in (0, len(column)):
+        raise ValueError(f"column {name} is {column.type} with {column.null_count} nulls, expected uint64")
+    return np.array(column) if len(column) and column.null_count == 0 else None
+
+
+def _footer_sums(ordered: list[RowGroupFacts]) -> npt.NDArray[np.uint64] | None:
+    sums = {fact.shard: fact.footer_sum for fact in ordered}
+    known = [value for value in sums.values() if value is not None]
+    return np.array(known, np.uint64) if known and len(known) == len(sums) else None
 
 
 def _is_ordered(index: RowGroupIndex) -> bool:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pyarrow.parquet as pq
@@ -20,10 +20,16 @@ class ReaderPool:
     """Opens shards of a store on demand. A reader is used by one thread at a time.
 
     Idle readers are kept up to a number and up to the bytes of their footers, the least recently used closed first.
+
+    Args:
+        store: Where the shards lie.
+        footer_sums: By shard, the sum that its footer had when the dataset was opened: one that was replaced since
+            is refused.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, footer_sums: Mapping[str, int]) -> None:
         self.store = store
+        self._footer_sums = footer_sums
         self._idle: OrderedDict[int, tuple[str, pq.ParquetFile]] = OrderedDict()
         self._idle_bytes = 0
         self._lock = threading.Lock()
@@ -35,7 +41,7 @@ class ReaderPool:
         Raises:
             DataRefusedError: as `open_parquet`.
         """
-        reader = self._take(shard) or open_parquet(self.store, shard)
+        reader = self._take(shard) or open_parquet(self.store, shard, expected_sum=self._footer_sums[shard])
         try:
             yield reader
         except BaseException:

@@ -11,11 +11,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xxhash
 
 from mmdist.errors import DataRefusedError, Place
 from mmdist.storage import Store
 
-__all__ = ["check_schema", "open_parquet", "plain_type"]
+__all__ = ["check_schema", "footer_sum", "open_parquet", "open_summed", "plain_type"]
 
 _MAGIC = b"PAR1"
 _ENCRYPTED_MAGIC = b"PARE"
@@ -26,17 +27,43 @@ _EXTENSION_KEY = b"ARROW:extension:"
 _REPAIR = "write the shard again, or take it out of the folder"
 
 
-def open_parquet(store: Store, path: str) -> pq.ParquetFile:
+def open_parquet(store: Store, path: str, *, expected_sum: int | None = None) -> pq.ParquetFile:
     """Opens a shard for reading, with page checksums verified.
 
     Args:
         store: Where it lies.
         path: Its path there.
+        expected_sum: The sum that its footer must have.
 
     Raises:
         DataRefusedError: naming the shard, when it is missing, empty, truncated, no Parquet, encrypted, when its
-            footer lies about its size, or when a column, at any depth, is of an extension type.
+            footer lies about its size or has another sum, or when a column, at any depth, is of an extension type.
     """
+    reader, found = open_summed(store, path)
+    if expected_sum is not None and found != expected_sum:
+        reader.close(force=True)
+        raise DataRefusedError(
+            "the shard was replaced or altered after the dataset was opened",
+            expected=f"a footer with sum {expected_sum:016x}",
+            received=f"sum {found:016x}",
+            place=Place(file=f"{store.url}/{path}"),
+            remedy="bring the former shard back, or start the job again",
+        )
+    return reader
+
+
+def footer_sum(store: Store, path: str) -> int:
+    """The XXH3-64 of a shard's footer, as it lies on storage. Raises as `open_parquet`.
+
+    Pages carry checksums and footers do not: this is a footer's.
+    """
+    reader, found = open_summed(store, path)
+    reader.close(force=True)
+    return found
+
+
+def open_summed(store: Store, path: str) -> tuple[pq.ParquetFile, int]:
+    """As `open_parquet`, with the sum of the footer."""
     place = Place(file=f"{store.url}/{path}")
     try:
         file = store.open_file(path)
@@ -61,7 +88,7 @@ def open_parquet(store: Store, path: str) -> pq.ParquetFile:
         file.close()
         raise
     _check_row_counts(reader.metadata, place)
-    return reader
+    return reader, xxhash.xxh3_64_intdigest(footer)
 
 
 def check_schema(schema: pa.Schema, place: Place) -> None:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from mmdist.data.content import content_sums
 from mmdist.data.index import RowGroupFacts
+from mmdist.data.schema_guard import footer_sum
 from mmdist.storage import Store
 
 __all__ = ["GroupSize", "ShardResult", "ShardWriter", "default_group_rows", "schema_of"]
@@ -106,18 +107,20 @@ class ShardWriter:
             self._end_group()
 
     def close(self) -> ShardResult:
-        """Writes what is left and the footer."""
+        """Writes what is left and the footer. Raises DataRefusedError where storage gives back another footer."""
         if self._rows:
             self._end_group()
         with self._storing():
             self._writer.close()
         self._open.close()
         footer = self._writer.writer.metadata
+        # Read back from storage: what lies there is what readers are to find.
+        sum_of_footer = footer_sum(self._store, self._path)
         groups = []
         for number, sums in enumerate(self._sums):
             group = footer.row_group(number)
             stored = sum(group.column(column).total_compressed_size for column in range(group.num_columns))
-            groups.append(RowGroupFacts(self._shard, number, group.num_rows, stored, sums))
+            groups.append(RowGroupFacts(self._shard, number, group.num_rows, stored, sums, sum_of_footer))
         return ShardResult(self._split, groups, sum(group.bytes for group in groups), self._labels)
 
     def abandon(self) -> None:

@@ -4,8 +4,10 @@ import random
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,8 +15,11 @@ from small_datasets import rows_table, write_folder, write_imported, write_shard
 
 from mmdist.data.content import CANONICAL_COLUMNS
 from mmdist.data.dataset import check_columns, open_dataset
+from mmdist.data.index import read_index, write_index
+from mmdist.data.schema_guard import footer_sum
 from mmdist.errors import DataRefusedError, JobFileError
 from mmdist.spec.data import ColumnsSpec
+from mmdist.storage import open_store
 
 ALL = ColumnsSpec(id="id", image="image", text="text", label="label")
 
@@ -211,13 +216,49 @@ def test_bit_flips_in_pages_are_never_used_silently(tmp_path: Path) -> None:
 def test_a_shard_replaced_while_it_is_open_is_refused(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "data", shards=1)
     dataset = open_dataset(str(folder))
-    write_shard(folder / "part-00000.parquet", rows_table(0, 24), group_rows=8)
-    with pytest.raises(DataRefusedError, match=r"not the one that the dataset's index describes(.|\n)*10 rows(.|\n)*8"):
+    write_shard(folder / "part-00000.parquet", rows_table(0, 25), group_rows=8)
+    with pytest.raises(DataRefusedError, match=r"part-00000.parquet: the shard was replaced or altered after"):
         dataset.read_row_group(0, ["id"])
-    write_shard(folder / "part-00000.parquet", rows_table(0, 25).drop_columns(["text"]))
-    again = open_dataset(str(folder))
-    with pytest.raises(DataRefusedError, match=r"10 rows of id, text(.|\n)*10 rows of id"):
-        again.read_row_group(0, ["id", "text"])
+
+
+def test_a_column_that_no_shard_has_is_refused(tmp_path: Path) -> None:
+    dataset = open_dataset(str(write_folder(tmp_path / "data", shards=1)))
+    with pytest.raises(DataRefusedError, match=r"index describes\n(.|\n)*10 rows of id, texts(.|\n)*10 rows of id"):
+        dataset.read_row_group(0, ["id", "texts"])
+
+
+def test_a_footer_that_is_not_the_imported_one_is_refused(tmp_path: Path) -> None:
+    folder = write_imported(tmp_path / "train", shards=2)
+    index, _ = read_index(open_store(str(folder)))
+    sums = [footer_sum(open_store(str(folder)), shard) for shard in index.shards]
+    write_index(open_store(str(folder)), replace(index, footer_sums=np.array(sums, np.uint64)), open_schema(folder))
+    assert open_dataset(str(folder)).index.footer_sums.tolist() == sums
+    path = folder / "part-00001.parquet"
+    again = pq.read_table(path).replace_schema_metadata({"made": "twice"})  # the same rows in the same row groups
+    write_shard(path, again)
+    with pytest.raises(DataRefusedError, match=r"part-00001.parquet: the shard's footer is not the one that was"):
+        open_dataset(str(folder))
+
+
+def test_a_split_that_its_card_describes_otherwise_is_refused(tmp_path: Path) -> None:
+    folder = write_imported(tmp_path / "train")
+    card = {"splits": {"train": {"fingerprint": open_dataset(str(folder)).fingerprint}}}
+    write_card(tmp_path, card)
+    assert open_dataset(str(folder)).card == card
+    card["splits"]["train"]["fingerprint"] = "0" * 64
+    write_card(tmp_path, card)
+    with pytest.raises(DataRefusedError, match=r"train: the split is not the one that the dataset's card describes"):
+        open_dataset(str(folder))
+
+
+def open_schema(folder: Path) -> pa.Schema:
+    return pq.read_schema(folder / "part-00000.parquet")
+
+
+def write_card(folder: Path, card: dict[str, object]) -> None:
+    data = json.dumps(card).encode()
+    (folder / "dataset.json").write_bytes(data)
+    (folder / "COMMITTED").write_text(hashlib.sha256(data).hexdigest())
 
 
 def test_columns_are_checked_by_name_and_type(tmp_path: Path) -> None:
