@@ -24,6 +24,7 @@ _FIELDS: list["pa.Field[Any]"] = [
 ]
 METRICS_SCHEMA = pa.schema(_FIELDS)
 FLUSH_EVERY_S = 30.0
+_SCALARS = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"}, data_class="DATA_CLASS_SCALAR")
 
 
 class MetricWriter:
@@ -69,7 +70,10 @@ class MetricWriter:
 
 
 class _TensorBoard:
-    """TensorBoard's own writer. It appends, so that on an object store its files are made here and copied there."""
+    """TensorFlow's writer of curves, for which TensorBoard, a viewer, need not be installed.
+
+    It appends, so that on an object store its files are made here and copied there.
+    """
 
     def __init__(self, run: Store, folder: str) -> None:
         self._run = run
@@ -83,7 +87,8 @@ class _TensorBoard:
     def add(self, values: Mapping[str, float], step: int) -> None:
         with self._writer.as_default(step=step):
             for name, value in values.items():
-                tf.summary.scalar(name, value)
+                # As `tf.summary.scalar` does, which imports TensorBoard for it.
+                tf.summary.write(name, tf.constant(value, tf.float32), metadata=_SCALARS)
 
     def flush(self) -> None:
         self._writer.flush()
