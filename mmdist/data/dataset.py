@@ -18,23 +18,19 @@ from mmdist.data.content import HashedColumns
 from mmdist.data.footers import ShardFooter, read_footer
 from mmdist.data.index import INDEX_FILE, RowGroupIndex, is_shard_name, read_index
 from mmdist.data.readers import ReaderPool
-from mmdist.data.schema_guard import plain_type
-from mmdist.errors import DataRefusedError, JobFileError, Place
+from mmdist.data.roles import columns_by_role
+from mmdist.errors import DataRefusedError, Place
 from mmdist.spec.data import ColumnsSpec
-from mmdist.spec.suggest import nearest
 from mmdist.storage import Store, is_remote, open_store
 from mmdist.storage.commit import COMMITTED
 
-__all__ = ["CARD_FILE", "WRITER_FILE", "Dataset", "check_columns", "open_dataset"]
+__all__ = ["CARD_FILE", "WRITER_FILE", "Dataset", "open_dataset"]
 
 CARD_FILE = "dataset.json"
 WRITER_FILE = "_mmdist.json"
 """Importing writes it first: a folder with it and without an index is an unfinished import."""
 
 _IMPORT_AGAIN = "run the import again"
-_TEXT = ("string", "large_string")
-_NAMES = (*_TEXT, "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-_ROLE_TYPES = {"id": _NAMES, "image": ("binary", "large_binary"), "text": _TEXT, "label": _NAMES}
 _LOCAL_THREADS = 4
 _REMOTE_THREADS = 32
 
@@ -105,7 +101,7 @@ class Dataset:
         Where the index has sums, only columns with a sum, keyed by the id that importing keyed them by. Elsewhere
         all columns that the job reads, keyed by its id column.
         """
-        read = tuple(dict.fromkeys(name for name in _roles(columns).values() if name is not None))
+        read = tuple(dict.fromkeys(columns_by_role(columns).values()))
         if not self.index.has_sums:
             return HashedColumns(columns.id, read)
         key = "id" if "id" in self.index.content_sums else None
@@ -114,7 +110,7 @@ class Dataset:
 
     def columns_to_read(self, columns: ColumnsSpec) -> tuple[str, ...]:
         """The columns that a job reads: its own, and those that the content ledger needs besides."""
-        own = (name for name in _roles(columns).values() if name is not None)
+        own = columns_by_role(columns).values()
         return tuple(dict.fromkeys((*own, *self.hashed_columns(columns).names)))
 
 
@@ -154,40 +150,6 @@ def open_dataset(url: str) -> Dataset:
     _check_against_card(store, card, fingerprint)
     readers = ReaderPool(store, {footer.shard: footer.sum for footer in footers})
     return Dataset(store, schema, index, fingerprint, card, readers)
-
-
-def check_columns(dataset: Dataset, columns: ColumnsSpec) -> None:
-    """Checks that the columns a job names are there and of a type that fits their part.
-
-    Raises:
-        JobFileError: at `data.columns.PART`, when there is no such column; it names the nearest one.
-        DataRefusedError: when the column's type does not fit.
-    """
-    for role, name in _roles(columns).items():
-        if name is None:
-            continue
-        if name not in dataset.schema.names:
-            near = nearest(name, dataset.schema.names)
-            raise JobFileError(
-                f"the dataset has no column `{name}`",
-                expected=f"one of {', '.join(dataset.schema.names)}",
-                received=name,
-                place=Place(key=f"data.columns.{role}"),
-                remedy=f"did you mean `{near}`?" if near else f"leave `{role}` out where the data has none",
-            )
-        kind = plain_type(dataset.schema.field(name).type)
-        if str(kind) not in _ROLE_TYPES[role]:
-            raise DataRefusedError(
-                f"column `{name}` cannot be read as {role}",
-                expected=" or ".join(_ROLE_TYPES[role]),
-                received=str(kind),
-                place=Place(file=dataset.store.url, key=f"data.columns.{role}"),
-                remedy="name another column, or write the shards with this type",
-            )
-
-
-def _roles(columns: ColumnsSpec) -> dict[str, str | None]:
-    return {"id": columns.id, "image": columns.image, "text": columns.text, "label": columns.label}
 
 
 def _list_shards(store: Store) -> list[str]:

@@ -11,10 +11,11 @@ import pyarrow as pa
 import xxhash
 
 from mmdist.data.advice import find_problems
-from mmdist.data.dataset import Dataset, check_columns, open_dataset
+from mmdist.data.dataset import Dataset, open_dataset
 from mmdist.data.decode import decode_image
 from mmdist.data.image_header import BadImage, ImageHeader, read_header
 from mmdist.data.prepare import image_views
+from mmdist.data.roles import check_columns
 from mmdist.data.values import name_values, text_values
 from mmdist.spec.data import ColumnsSpec
 from mmdist.storage import open_store

@@ -14,7 +14,8 @@ CHECK_SIDE_PX = 64
 def judge(row: SourceRow, *, parts: tuple[str, ...], max_pixels: int) -> Problem | None:
     """Why a row cannot be trained on, or None.
 
-    A row may lack its picture or its text, not both; a blank text is none. A picture of zero bytes is a broken one, not an absent one.
+    A row may lack its picture or its text, not both; a blank text is none. A picture of zero bytes is a broken one,
+    not an absent one.
 
     Args:
         row: As the source read it; a problem that the source found itself is passed on.

@@ -1,6 +1,7 @@
 """Which columns of a dataset a model can be fed from. No I/O."""
 
-from mmdist.data.dataset import Dataset, check_columns
+from mmdist.data.dataset import Dataset
+from mmdist.data.roles import check_columns
 from mmdist.errors import JobFileError, Place
 from mmdist.models import ArtifactInfo
 from mmdist.spec.data import ColumnsSpec

@@ -8,8 +8,9 @@ import numpy.typing as npt
 
 from mmdist.data.batches import BadRow
 from mmdist.data.collate import Collator
-from mmdist.data.dataset import check_columns, open_dataset
+from mmdist.data.dataset import open_dataset
 from mmdist.data.quarantine import BadRowBudget, QuarantineWriter
+from mmdist.data.roles import check_columns
 from mmdist.data.stream import default_threads
 from mmdist.data.tokenizer import Tokenizer
 from mmdist.errors import JobFileError, MmdistError, Place, StopRequestedError

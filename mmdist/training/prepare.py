@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mmdist.data.collate import Collator
-from mmdist.data.dataset import Dataset, check_columns, open_dataset
+from mmdist.data.dataset import Dataset, open_dataset
 from mmdist.data.labels import learn_labels
+from mmdist.data.roles import check_columns
 from mmdist.data.tokenizer import Tokenizer, learn_tokenizer
 from mmdist.errors import JobFileError, Place
 from mmdist.spec.job import TrainJob

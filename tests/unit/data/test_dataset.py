@@ -14,8 +14,9 @@ import pytest
 from small_datasets import rows_table, write_folder, write_imported, write_shard
 
 from mmdist.data.content import CANONICAL_COLUMNS
-from mmdist.data.dataset import check_columns, open_dataset
+from mmdist.data.dataset import open_dataset
 from mmdist.data.index import read_index, write_index
+from mmdist.data.roles import check_columns
 from mmdist.data.schema_guard import footer_sum
 from mmdist.errors import DataRefusedError, JobFileError
 from mmdist.spec.data import ColumnsSpec
