@@ -33,7 +33,7 @@ UInt64Array = npt.NDArray[np.uint64]
 Int64Array = npt.NDArray[np.int64]
 
 CANONICAL_COLUMNS = ("id", "image", "text", "label")
-"""Names that importing gives to a row's parts; the index holds a sum for each that the dataset has."""
+"""Names that importing gives to a row's parts."""
 
 _NULL_HASH = np.uint64(xxhash.xxh3_64_intdigest(b"null", seed=1))
 
@@ -49,8 +49,9 @@ class HashedColumns:
 
 
 def stored_columns(names: Sequence[str]) -> HashedColumns:
-    """What importing hashes of a table with these column names: the canonical columns that it has."""
-    hashed = tuple(name for name in CANONICAL_COLUMNS if name in names)
+    """What importing hashes of a table with these column names: all of them, the canonical ones first."""
+    further = (name for name in names if name not in CANONICAL_COLUMNS)
+    hashed = (*(name for name in CANONICAL_COLUMNS if name in names), *further)
     return HashedColumns("id" if "id" in hashed else None, hashed)
 
 
@@ -83,7 +84,10 @@ def content_sums(table: pa.Table) -> dict[str, int]:
     """The sums of one whole row group by column name, as the index of an import holds them.
 
     Args:
-        table: All rows of the row group, in their order; its canonical columns are summed, others are left out.
+        table: All rows of the row group, in their order. A job may read any of its columns, so all are summed.
+
+    Raises:
+        DataRefusedError: when a column is of a type that has no bytes to hash.
     """
     positions = np.arange(table.num_rows, dtype=np.int64)
     hashes = row_hashes(table, stored_columns(table.column_names), positions=positions)

@@ -17,7 +17,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmdist.data.content import CANONICAL_COLUMNS
 from mmdist.data.schema_guard import open_parquet
 from mmdist.errors import DataRefusedError, Place
 from mmdist.storage import Store
@@ -27,6 +26,7 @@ __all__ = ["INDEX_FILE", "RowGroupFacts", "RowGroupIndex", "is_shard_name", "rea
 INDEX_FILE = "_index.parquet"
 VERSION = 1
 
+_CONTENT_SUM = "content_sum_"
 _FOOTER_SUM = "footer_sum"
 _FIELDS = {"row_group": pa.int32(), "rows": pa.int64(), "bytes": pa.int64()}
 
@@ -131,9 +131,7 @@ def write_index(split: Store, index: RowGroupIndex, schema: pa.Schema) -> str:
         "rows": pa.array(index.rows),
         "bytes": pa.array(index.bytes),
     }
-    for name in CANONICAL_COLUMNS:
-        values = index.content_sums.get(name)
-        columns[f"content_sum_{name}"] = pa.nulls(len(index), pa.uint64()) if values is None else pa.array(values)
+    columns |= {f"{_CONTENT_SUM}{name}": pa.array(values) for name, values in index.content_sums.items()}
     footers = index.footer_sums
     columns[_FOOTER_SUM] = pa.nulls(len(index), pa.uint64()) if footers is None else pa.array(footers[index.shard])
     table = pa.table(columns)
@@ -177,9 +175,10 @@ def is_shard_name(name: str) -> bool:
 
 def _from_file(file: pq.ParquetFile) -> RowGroupIndex:
     # Column by column into arrays of numpy's own: at a million row groups Arrow's buffers would double the memory.
-    names = {"shard", *_FIELDS, *(f"content_sum_{name}" for name in CANONICAL_COLUMNS), _FOOTER_SUM}
-    if names != set(file.schema_arrow.names):
-        raise ValueError(f"columns {', '.join(file.schema_arrow.names)}, expected {', '.join(sorted(names))}")
+    names = set(file.schema_arrow.names)
+    summed = [name for name in file.schema_arrow.names if name.startswith(_CONTENT_SUM)]
+    if names - set(summed) != {"shard", *_FIELDS, _FOOTER_SUM}:
+        raise ValueError(f"columns {', '.join(sorted(names))}")
     arrays = {}
     for name, kind in _FIELDS.items():
         column = file.read([name], use_threads=False).column(name)
@@ -187,10 +186,11 @@ def _from_file(file: pq.ParquetFile) -> RowGroupIndex:
             raise ValueError(f"column {name} is {column.type}, expected {kind} without nulls")
         arrays[name] = np.array(column)
     sums = {}
-    for name in CANONICAL_COLUMNS:
-        known = _sums(file, f"content_sum_{name}")
-        if known is not None:
-            sums[name] = known
+    for name in summed:
+        values = _sums(file, name)
+        if values is None:
+            raise ValueError(f"column {name} is empty")
+        sums[name.removeprefix(_CONTENT_SUM)] = values
     shard: Any = file.read(["shard"], use_threads=False).column("shard")
     encoded = shard.dictionary_encode().unify_dictionaries().combine_chunks()
     shards = tuple(encoded.dictionary.to_pylist())

@@ -111,3 +111,10 @@ def test_an_empty_table_sums_to_nothing() -> None:
 def test_a_column_without_bytes_is_refused() -> None:
     with pytest.raises(DataRefusedError, match=r"label(.|\n)*cannot be hashed(.|\n)*received: double"):
         content_sums(pa.table({"label": [0.5]}))
+
+
+def test_every_column_that_a_job_may_read_is_summed() -> None:
+    table = rows_table(0, 5).append_column("author", pa.array([f"author {n}" for n in range(5)]))
+    altered = table.set_column(4, "author", pa.array([*table["author"].to_pylist()[:4], "another"]))
+    before, after = content_sums(table), content_sums(altered)
+    assert [name for name in before if before[name] != after[name]] == ["author"]
