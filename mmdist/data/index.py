@@ -181,7 +181,7 @@ def _from_file(file: pq.ParquetFile) -> RowGroupIndex:
         raise ValueError(f"columns {', '.join(sorted(names))}")
     arrays = {}
     for name, kind in _FIELDS.items():
-        column = file.read([name], use_threads=False).column(name)
+        column = _column(file, name)
         if column.type != kind or column.null_count:
             raise ValueError(f"column {name} is {column.type}, expected {kind} without nulls")
         arrays[name] = np.array(column)
@@ -191,7 +191,7 @@ def _from_file(file: pq.ParquetFile) -> RowGroupIndex:
         if values is None:
             raise ValueError(f"column {name} is empty")
         sums[name.removeprefix(_CONTENT_SUM)] = values
-    shard: Any = file.read(["shard"], use_threads=False).column("shard")
+    shard = _column(file, "shard")
     encoded = shard.dictionary_encode().unify_dictionaries().combine_chunks()
     shards = tuple(encoded.dictionary.to_pylist())
     numbers = np.array(encoded.indices, np.int32)
@@ -207,9 +207,16 @@ def _from_file(file: pq.ParquetFile) -> RowGroupIndex:
     )
 
 
+def _column(file: pq.ParquetFile, name: str) -> Any:
+    column = file.read([name], use_threads=False).column(name)
+    if len(column) != file.metadata.num_rows:  # a page's header is under no checksum, and says how many it holds
+        raise ValueError(f"column {name} has {len(column)} of {file.metadata.num_rows} rows")
+    return column
+
+
 def _sums(file: pq.ParquetFile, name: str) -> npt.NDArray[np.uint64] | None:
     """A column of sums; None where they are unknown, which is all of them or none."""
-    column = file.read([name], use_threads=False).column(0)
+    column = _column(file, name)
     if column.type != pa.uint64() or column.null_count not in (0, len(column)):
         raise ValueError(f"column {name} is {column.type} with {column.null_count} nulls, expected uint64")
     return np.array(column) if len(column) and column.null_count == 0 else None
