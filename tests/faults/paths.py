@@ -1,0 +1,259 @@
+"""Drives the four paths that read rows, in this process and without Ray or TensorFlow, and notes what each saw."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pictures import SIDE
+
+from mmdist.data.collate import Collator
+from mmdist.data.dataset import open_dataset
+from mmdist.data.decode import decode_image
+from mmdist.data.ledger import EpochLedger
+from mmdist.data.order import plan_epoch
+from mmdist.data.quarantine import BadRowBudget, QuarantineWriter
+from mmdist.data.roles import check_columns
+from mmdist.data.stream import BatchStream
+from mmdist.data.tokenizer import Tokenizer
+from mmdist.evaluation.evaluate import evaluate_model
+from mmdist.importing.folder import DatasetFolder
+from mmdist.importing.plan import plan_import
+from mmdist.importing.shards import GroupSize
+from mmdist.importing.sources import open_source
+from mmdist.importing.task import PartTask
+from mmdist.models import ArtifactInfo
+from mmdist.prediction.columns import columns_for_model
+from mmdist.prediction.output import PredictionFolder
+from mmdist.prediction.predictor import StopRequest, predict_range
+from mmdist.prediction.ranges import plan_ranges
+from mmdist.spec.data import ColumnsSpec, ImageSpec, LanesOrderSpec, TextSpec
+from mmdist.spec.evaluation import EvaluationSpec
+from mmdist.spec.importing import ImportSpec, ShareSplitsSpec, TableSourceSpec
+from mmdist.spec.model import ModelSpec
+from mmdist.spec.task import ClassificationSpec
+from mmdist.storage import open_store
+
+LABELS = ("cat", "dog")
+COLUMNS = ColumnsSpec(id="id", image="image", text="text", label="label")
+MAX_PIXELS = 1_000_000
+TOKENS = 8
+TOKENIZER = Tokenizer.learn(["a red cat word"], TextSpec(tokens=TOKENS))
+BATCH = 16
+
+
+@dataclass
+class Seen:
+    """By number in the source: pixels and tokens of the rows that were used, ids, and reasons of the others."""
+
+    pixels: dict[int, np.ndarray] = field(default_factory=dict)
+    tokens: dict[int, np.ndarray] = field(default_factory=dict)
+    ids: dict[int, str | None] = field(default_factory=dict)
+    bad: dict[int, tuple[str, str]] = field(default_factory=dict)
+    shards: set[str] = field(default_factory=set)
+
+
+def collator(*, labels: bool = True) -> Collator:
+    """As every job makes it; a predict job's knows no labels."""
+    return Collator(
+        COLUMNS if labels else COLUMNS.model_copy(update={"label": None}),
+        image_size=(SIDE, SIDE),
+        max_pixels=MAX_PIXELS,
+        tokenizer=TOKENIZER,
+        labels=LABELS if labels else None,
+        threads=2,
+    )
+
+
+def budget(run: Path, rows: int, *, max_bad_rows: int | float = 10_000, on_bad_row: Any = "quarantine") -> BadRowBudget:
+    """A job's budget, with its quarantine in the run's folder."""
+    return BadRowBudget(max_bad_rows, rows, on_bad_row, quarantine=QuarantineWriter(open_store(str(run)), 1, "test"))
+
+
+def read_quarantine(run: Path, seen: Seen) -> None:
+    """What the files on disk say, which is what the user sees."""
+    for path in sorted((run / "quarantine").glob("*.parquet")):
+        for row in pq.read_table(path).to_pylist():
+            assert row["row"] not in seen.bad, "a row is listed once"
+            seen.bad[row["row"]] = (row["column"], row["reason"])
+            seen.ids[row["row"]] = row["id"]
+            seen.shards.add(row["shard"])
+
+
+def train(folder: Path, run: Path, **borne: Any) -> Seen:
+    """One epoch of the training's stream, to the ledger's check."""
+    dataset = open_dataset(str(folder))
+    check_columns(dataset, COLUMNS)
+    counted = budget(run, dataset.rows, **borne)
+    plan = plan_epoch(
+        dataset.index.rows,
+        fingerprint=dataset.fingerprint,
+        seed=0,
+        epoch=0,
+        global_batch_size=BATCH,
+        order=LanesOrderSpec(lanes=4),
+    )
+    seen, ledger = Seen(), EpochLedger(0)
+    with BatchStream(dataset, plan, collator()) as stream:
+        for batch in stream:
+            counted.add(batch.bad)
+            ledger.add(batch.ledger)
+            assert batch.image is not None
+            assert batch.text is not None
+            for place in np.flatnonzero(batch.mask).tolist():
+                row = int(batch.row[place])
+                assert row not in seen.pixels, "a row is fed once"
+                seen.pixels[row], seen.tokens[row] = batch.image[place], batch.text[place]
+                seen.ids[row] = batch.ids[place]
+            # Whatever a bad row held, the model is shown nothing of it.
+            masked = batch.mask == 0
+            assert not batch.image[masked].any()
+            assert not batch.text[masked].any()
+    counted.flush()
+    ledger.check(dataset.index, where=dataset.store.url)
+    read_quarantine(run, seen)
+    return seen
+
+
+def evaluate(folder: Path, run: Path, **borne: Any) -> Seen:
+    """evaluate_model with a model that is arithmetic, to predictions.parquet."""
+    dataset = open_dataset(str(folder))
+    check_columns(dataset, COLUMNS)
+    counted = budget(run, dataset.rows, **borne)
+    calls: list[Mapping[str, np.ndarray]] = []
+    done = evaluate_model(
+        _recorder(calls),
+        dataset,
+        collator(),
+        spec=EvaluationSpec(batch_size=BATCH, bootstrap_samples=100),
+        run=open_store(str(run)),
+        split="test",
+        seed=0,
+        model={},
+        on_bad_rows=counted.add,
+    )
+    counted.flush()
+    seen = Seen()
+    read_quarantine(run, seen)
+    # Each batch is shown whole, without its pictures, and without its texts.
+    inputs = _by_row(calls[0::3])
+    for record in pq.read_table(run / "report" / "predictions.parquet").to_pylist():
+        row = record["row"]
+        seen.pixels[row], seen.tokens[row] = (inputs[name][row] for name in ("image", "text"))
+        seen.ids[row] = record["id"]
+    assert done["rows"]["evaluated"] == len(seen.pixels)
+    assert done["rows"]["quarantined"] == len(seen.bad)
+    return seen
+
+
+def predict(folder: Path, run: Path, **borne: Any) -> Seen:
+    """Every range through the predictor's function, to the output shards."""
+    dataset = open_dataset(str(folder))
+    info = model_info()
+    columns = columns_for_model(COLUMNS, info, dataset)
+    counted = budget(run, dataset.rows, **borne)
+    seen = Seen()
+    calls: list[Mapping[str, np.ndarray]] = []
+    output = PredictionFolder(open_store(str(run / "predictions")))
+    ledger = EpochLedger(0)
+    for range_ in plan_ranges(dataset.index.rows.tolist(), labels=len(LABELS)):
+        record = predict_range(
+            range_,
+            dataset=dataset,
+            collator=Collator(columns, (SIDE, SIDE), MAX_PIXELS, TOKENIZER, threads=2),
+            info=info,
+            forward=_recorder(calls),
+            output=output,
+            batch_size=BATCH,
+            stop=StopRequest(open_store(str(run))),
+        )
+        counted.add(record.bad)
+        ledger.add(EpochLedger.from_state(record.ledger).total)
+    ledger.check(dataset.index, where=dataset.store.url)
+    counted.flush()
+    read_quarantine(run, seen)
+    inputs = _by_row(calls)
+    found = pq.read_table(run / "predictions", partitioning=None).to_pylist()
+    assert len(found) == dataset.rows
+    for row, record in enumerate(found):
+        column, reason = seen.bad.get(row, ("", None))
+        assert record["error"] == (f"{column}: {reason}" if column else reason)
+        assert (record["predicted"] is None) == (record["error"] is not None)
+        assert seen.ids.setdefault(row, record["id"]) == record["id"]
+        if record["error"] is None:
+            seen.pixels[row], seen.tokens[row] = (inputs[name][row] for name in ("image", "text"))
+    return seen
+
+
+def import_table(table: Path, output: Path, **keys: Any) -> Seen:
+    """Every part of an import of a table that holds its pictures."""
+    columns = {"id": "id", "image_bytes": "image", "text": "text", "label": "label"}
+    source = TableSourceSpec(path=str(table), **{**columns, **keys.pop("columns", {})})
+    spec = ImportSpec(
+        source=source,
+        output=str(output),
+        splits=ShareSplitsSpec(train=1.0, validation=0.0, test=0.0),
+        max_pixels=MAX_PIXELS,
+        **keys,
+    )
+    opened = open_source(source)
+    task = PartTask(spec, seed=0, size=GroupSize(GROUP_ROWS), facts=opened.facts(), grouped=False)
+    DatasetFolder(open_store(spec.output)).claim(name="rows", import_id="rows", splits=("train",))
+    plan = plan_import(opened.plan(spec.rows_per_shard), spec, seed=0)
+    results = [task.run(part) for part in plan.parts]
+    seen = Seen()
+    read_quarantine(output, seen)
+    assert sum(result.bad_rows for result in results) == len(seen.bad)
+    numbers = {record["id"]: row for row, record in enumerate(_stored(table)) if row not in seen.bad}
+    for path in sorted((output / "train").glob("part-*.parquet")):
+        for record in pq.read_table(path).to_pylist():
+            row = numbers.pop(record["id"])
+            seen.ids[row] = record["id"]
+            seen.tokens[row] = TOKENIZER.encode([record["text"] or ""])[0]
+            seen.pixels[row] = np.zeros((SIDE, SIDE, 3), np.uint8)
+            if record["image"] is not None:
+                decode_image(record["image"], seen.pixels[row], max_pixels=MAX_PIXELS)
+    assert not numbers, "a row is in the shards or in the quarantine"
+    return seen
+
+
+GROUP_ROWS = 7
+
+
+def _stored(table: Path) -> list[dict[str, Any]]:
+    ids = pq.read_table(table, columns=["id"])["id"].cast(pa.binary()).to_pylist()
+    return [{"id": None if value is None else value.decode(errors="replace")} for value in ids]
+
+
+def _recorder(calls: list[Mapping[str, np.ndarray]]) -> Any:
+    def forward(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        calls.append({name: values.copy() for name, values in inputs.items()})
+        bright = inputs["image"].mean(axis=(1, 2, 3)) / 512 + inputs["text"][:, 0] / 100
+        return np.stack([bright, 1 - bright], axis=1).astype(np.float32)
+
+    return forward
+
+
+def _by_row(calls: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([call[name] for call in calls]) for name in ("image", "text")}
+
+
+def model_info() -> ArtifactInfo:
+    """Facts of a model that reads pictures and texts."""
+    return ArtifactInfo(
+        run_id="none",
+        step=1,
+        epoch=1,
+        columns=COLUMNS,
+        image=ImageSpec(size=(SIDE, SIDE), max_pixels=MAX_PIXELS),
+        text=TextSpec(tokens=TOKENS),
+        vocabulary=TOKENIZER.size,
+        tokenizer_sha256=TOKENIZER.sha256,
+        labels=LABELS,
+        task=ClassificationSpec(),
+        model=ModelSpec(),
+        seed=0,
+    )
