@@ -9,10 +9,12 @@ contestants take turns; medians and their ratios are printed.
 """
 
 import argparse
+import contextlib
 import io
 import json
 import os
 import secrets
+import signal
 import socket
 import statistics
 import subprocess
@@ -127,7 +129,7 @@ def head(folder: Path, env: dict[str, str]) -> Iterator[str]:
     finally:
         below = psutil.Process(process.pid).children(recursive=True)
         for started in (process, *below):
-            if started.is_running() if isinstance(started, psutil.Process) else True:
+            with contextlib.suppress(psutil.NoSuchProcess):
                 started.kill()
         psutil.wait_procs(below, timeout=10)
 
@@ -144,8 +146,10 @@ def time_mmdist(words: list[str], folder: Path, env: dict[str, str]) -> tuple[fl
     """Seconds until the first step's metrics are stamped, and until each event before it."""
     start = time.time()
     command = [sys.executable, "-m", "mmdist", "submit", "job.yaml", *words]
-    run_id = subprocess.run(command, cwd=folder, env=env, capture_output=True, check=True, text=True).stdout.strip()
-    run = folder / "runs" / run_id
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, check=False, text=True)
+    if done.returncode:
+        raise SystemExit(f"mmdist ended with {done.returncode}\n{done.stderr}")
+    run = folder / "runs" / done.stdout.strip()
     rows = [row for path in (run / "metrics").glob("*.parquet") for row in pq.read_table(path).to_pylist()]
     first = min(row["time"] for row in rows if row["name"] == "step/loss")
     marks = {}
@@ -158,6 +162,8 @@ def time_mmdist(words: list[str], folder: Path, env: dict[str, str]) -> tuple[fl
 
 def main() -> None:
     """Measures in turns and prints."""
+    # So that the head is ended too when this is.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
@@ -181,6 +187,8 @@ def main() -> None:
                 }
                 times["mmdist --address"], _ = time_mmdist(["--address", url], folder, env)
                 times["mmdist"], events = time_mmdist([], folder, env)
+                shown = ", ".join(f"{contestant} {seconds:.2f}" for contestant, seconds in times.items())
+                print(f"round {round_}: {shown}", file=sys.stderr, flush=True)
                 if round_ == 0:
                     continue  # the first round fills the caches of all
                 for contestant, seconds in times.items():
