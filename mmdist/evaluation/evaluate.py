@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from mmdist.data.batches import BadRow, Batch
 from mmdist.data.collate import Collator
 from mmdist.data.dataset import Dataset
+from mmdist.data.ledger import EpochLedger
 from mmdist.data.stream import scan
 from mmdist.errors import DataRefusedError, JobFileError, Place
 from mmdist.evaluation.metrics import scored_metrics
@@ -64,7 +65,7 @@ def evaluate_model(
 
     Raises:
         JobFileError: where the job reads no label.
-        DataRefusedError: where no row can be used.
+        DataRefusedError: where no row can be used, or the rows are not those that were imported.
         TrainingFailedError: where the model's output is not finite or has the wrong shape.
     """
     labels = collator.labels
@@ -78,6 +79,7 @@ def evaluate_model(
     run.delete_file(EVALUATION)
     pass_ = _Pass(predict_fn, labels, RowTexts(dataset, collator.columns.text), spec)
     done = 0
+    ledger = EpochLedger(0)
     with (
         run.open_output(PREDICTIONS) as stream,
         pq.ParquetWriter(stream, predictions_schema(labels), compression="zstd", write_page_checksum=True) as writer,
@@ -85,11 +87,13 @@ def evaluate_model(
     ):
         for batch in batches:
             pass_.add(batch, writer)
+            ledger.add(batch.ledger)
             if batch.bad and on_bad_rows is not None:
                 on_bad_rows(batch.bad)
             done += batch.rows + len(batch.bad)
             if on_progress is not None:
                 on_progress(done, dataset.rows)
+    ledger.check(dataset.index, where=dataset.store.url)
     if not pass_.parts:
         raise DataRefusedError(
             f"no row of the {split} data could be evaluated",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmdist.data.batches import Batch
+from mmdist.data.ledger import EpochLedger
 from mmdist.data.order import EpochPlan, plan_epoch
 from mmdist.data.quarantine import BadRowBudget
 from mmdist.data.stream import BatchStream, scan
@@ -178,15 +179,18 @@ class Loop:
         parts, dataset = self.parts, self.parts.data.validation
         parts.heartbeat.begin("validate", epoch=self.state.epoch + 1, epochs=parts.job.train.epochs)
         loss_sum = correct = rows = 0.0
+        ledger = EpochLedger(self.state.epoch)
         with scan(dataset, parts.data.collator, parts.job.train.global_batch_size) as batches:
             for batch in batches:
                 parts.budgets["validation"].add(batch.bad)
+                ledger.add(batch.ledger)
                 sums = StepSums.of(parts.steps.validate(batch, stop=parts.heartbeat.stop_requested))
                 self._refuse_not_finite(sums, batch, f"validation after step {self.state.step}")
                 loss_sum, correct, rows = loss_sum + sums.loss_sum, correct + sums.correct, rows + sums.rows
                 self._is_stopping = self._is_stopping or sums.stop_votes > 0
                 self._obey_stop()
                 parts.heartbeat.note(rows=int(rows), total_rows=dataset.rows)
+        ledger.check(dataset.index, where=dataset.store.url)
         if rows == 0:
             raise DataRefusedError(
                 "no row of the validation data can be used",
