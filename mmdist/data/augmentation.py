@@ -1,92 +1,104 @@
-"""Random changes of training pictures. Chance is a function of (seed, epoch, row): never of place, batch or restart.
+"""Random changes of training pictures, inside TensorFlow's graph, for the whole batch at once.
 
-The parameters are drawn on the host, with numpy; the pixels are changed inside TensorFlow's graph, for the whole
-batch at once. This is the only file of mmdist.data that imports TensorFlow.
+What chance decides is drawn before, in `augmentation_draws`. This is the only file of mmdist.data that imports
+TensorFlow.
 """
 
 from collections.abc import Sequence
-from typing import Any, assert_never
+from typing import Any, NamedTuple, assert_never
 
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
-from mmdist.spec.data import AugmentSpec, ColorSpec, CropSpec, FlipSpec, ShiftSpec
+from mmdist.data.augmentation_draws import parameter_count
+from mmdist.spec.data import (
+    AugmentSpec,
+    ColorSpec,
+    CropSpec,
+    CutmixSpec,
+    ErasingSpec,
+    FlipSpec,
+    MixupSpec,
+    ShiftSpec,
+)
 
-__all__ = ["augment", "augment_parameters", "parameter_count"]
+__all__ = ["Partners", "augment"]
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _LUMA = (0.299, 0.587, 0.114)
 
 
-def parameter_count(specs: Sequence[AugmentSpec]) -> int:
-    """P, the numbers that one picture's changes take."""
-    return sum(_draws(spec) for spec in specs)
+class Partners(NamedTuple):
+    """Whom the rows of a batch are mixed with, by place."""
+
+    images: Any
+    """uint8 (B, H, W, 3)."""
+    parameters: Any
+    """float32 (B, P), the partners' own."""
 
 
-def augment_parameters(
-    specs: Sequence[AugmentSpec], seed: int, epoch: int, rows: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float32]:
-    """Draws the parameters of a batch's changes.
-
-    Args:
-        specs: The changes, in their order.
-        seed: The job's seed.
-        epoch: The epoch, from 0.
-        rows: int64 (B,), the rows' numbers in the dataset; padding may have any number.
-
-    Returns:
-        float32 (B, P): per change its draws, scaled as the change needs them.
-    """
-    columns: list[npt.NDArray[np.float64]] = []
-    draws = _uniform(seed, epoch, rows, parameter_count(specs))
-    for spec in specs:
-        start = len(columns)
-        drawn = [draws[:, start + number] for number in range(_draws(spec))]
-        match spec:
-            case FlipSpec():
-                columns.append((drawn[0] < spec.probability).astype(np.float64))
-            case ShiftSpec():
-                columns.extend((2 * draw - 1) * spec.share for draw in drawn)
-            case CropSpec():
-                share = spec.min_share + (1 - spec.min_share) * drawn[0]
-                columns.extend((share, drawn[1] * (1 - share), drawn[2] * (1 - share)))
-            case ColorSpec():
-                largest = (spec.brightness, spec.contrast, spec.saturation)
-                columns.extend((2 * draw - 1) * most for draw, most in zip(drawn, largest, strict=True))
-            case _:
-                assert_never(spec)
-    return np.stack(columns, axis=1).astype(np.float32) if columns else np.zeros((len(rows), 0), np.float32)
-
-
-def augment(images: Any, parameters: Any, specs: Sequence[AugmentSpec]) -> Any:
+def augment(images: Any, parameters: Any, specs: Sequence[AugmentSpec], partners: Partners | None = None) -> Any:
     """Changes pictures, in the graph. Without specs it only scales them.
 
     Args:
         images: uint8 (B, H, W, 3).
         parameters: float32 (B, P) of `augment_parameters` for the same specs.
-        specs: The changes, applied in this order.
+        specs: The changes, applied in this order; a partner goes through those before it is mixed in.
+        partners: Needed where a change mixes pictures.
 
     Returns:
         float32 (B, H, W, 3) in [0, 1].
     """
     pixels = tf.cast(images, tf.float32) / 255.0
+    others = tf.cast(partners.images, tf.float32) / 255.0 if partners is not None else None
     start = 0
     for spec in specs:
-        drawn = parameters[:, start : start + _draws(spec)]
-        start += _draws(spec)
+        part = slice(start, start + parameter_count([spec]))
+        start = part.stop
+        drawn = parameters[:, part]
         match spec:
-            case FlipSpec():
-                pixels = tf.where(drawn[:, 0, None, None, None] > 0.5, tf.reverse(pixels, [2]), pixels)
-            case ShiftSpec():
-                pixels = _shift(pixels, drawn)
-            case CropSpec():
-                pixels = _crop(pixels, drawn)
-            case ColorSpec():
-                pixels = _color(pixels, drawn)
+            case MixupSpec():
+                share = drawn[:, 0, None, None, None]
+                pixels = share * pixels + (1.0 - share) * others
+            case CutmixSpec():
+                inside = _coverage(pixels, drawn)
+                pixels = (1.0 - inside) * pixels + inside * others
+            case FlipSpec() | ShiftSpec() | CropSpec() | ColorSpec() | ErasingSpec():
+                pixels = _change(spec, pixels, drawn)
+                if partners is not None:  # what follows the last mixing is used by nothing: the graph leaves it out
+                    others = _change(spec, others, partners.parameters[:, part])
             case _:
                 assert_never(spec)
     return pixels
+
+
+def _change(spec: FlipSpec | ShiftSpec | CropSpec | ColorSpec | ErasingSpec, pixels: Any, drawn: Any) -> Any:
+    match spec:
+        case FlipSpec():
+            return tf.where(drawn[:, 0, None, None, None] > 0.5, tf.reverse(pixels, [2]), pixels)
+        case ShiftSpec():
+            return _shift(pixels, drawn)
+        case CropSpec():
+            return _crop(pixels, drawn)
+        case ColorSpec():
+            return _color(pixels, drawn)
+        case ErasingSpec():
+            inside = _coverage(pixels, drawn[:, :4])
+            return (1.0 - inside) * pixels + inside * drawn[:, None, None, 4:]
+        case _:
+            assert_never(spec)
+
+
+def _coverage(pixels: Any, box: Any) -> Any:
+    """How much of each pixel lies in the box, (B, 4) of top, left, bottom and right: float32 (B, H, W, 1) in [0, 1].
+
+    Its mean is the box's area to the last digit, so a label's weight is exactly the share of the picture.
+    """
+    lines = []
+    for axis in (0, 1):
+        side = tf.shape(pixels)[1 + axis]
+        start = tf.cast(tf.range(side), tf.float32)[None, :]
+        first, last = (box[:, axis + edge, None] * tf.cast(side, tf.float32) for edge in (0, 2))
+        lines.append(tf.clip_by_value(tf.minimum(start + 1.0, last) - tf.maximum(start, first), 0.0, 1.0))
+    return (lines[0][:, :, None] * lines[1][:, None, :])[..., None]
 
 
 def _shift(pixels: Any, shares: Any) -> Any:
@@ -127,31 +139,3 @@ def _color(pixels: Any, changes: Any) -> Any:
     grey = tf.reduce_sum(pixels * tf.constant(_LUMA), axis=3, keepdims=True)
     pixels = grey + (pixels - grey) * (1.0 + saturation)
     return tf.clip_by_value(pixels, 0.0, 1.0)
-
-
-def _draws(spec: AugmentSpec) -> int:
-    match spec:
-        case FlipSpec():
-            return 1
-        case ShiftSpec():
-            return 2
-        case CropSpec() | ColorSpec():
-            return 3
-        case _:
-            assert_never(spec)
-
-
-def _uniform(seed: int, epoch: int, rows: npt.NDArray[np.int64], draws: int) -> npt.NDArray[np.float64]:
-    """float64 (B, draws) in [0, 1): a hash of (seed, epoch, row, draw), so draws depend on nothing else."""
-    key = _mix(_mix(np.array([seed], np.uint64)) + np.uint64(epoch))
-    by_row = _mix(key + rows.astype(np.uint64) * _GOLDEN)
-    by_draw = _mix(by_row[:, None] + (np.arange(draws, dtype=np.uint64) + np.uint64(1))[None, :] * _GOLDEN)
-    return (by_draw >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
-def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The finaliser of splitmix64 (Steele, Lea and Flood 2014) after its additive step."""
-    mixed = values + _GOLDEN
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from mmdist.errors import JobFileError
-from mmdist.spec.data import ColumnsSpec, LanesOrderSpec
+from mmdist.spec.data import ColumnsSpec, CutmixSpec, LanesOrderSpec, MixupSpec
 from mmdist.spec.importing import ImportSpec, ShareSplitsSpec
 from mmdist.spec.job import EvaluateJob, ImportJob, JobSpec, PredictJob, TrainJob
 from mmdist.spec.model import CNNSpec
@@ -31,6 +31,7 @@ def check_job(job: JobSpec, document: Document) -> list[JobFileError]:
                 *_columns(job.data.columns, document, needs_label=True),
                 *_batch(job, document),
                 *_lanes(job, document),
+                *_mixing(job, document),
                 *_image_size(job, document),
                 *_modes(job, document),
                 *_imported_folders(job, document),
@@ -106,6 +107,24 @@ def _lanes(job: TrainJob, document: Document) -> Iterator[JobFileError]:
         place=document.value_place(path),
         remedy=f"set `data.order: {{type: lanes, lanes: {near[-1]}}}`",
     )
+
+
+def _mixing(job: TrainJob, document: Document) -> Iterator[JobFileError]:
+    batch, workers = job.train.global_batch_size, job.resources.workers
+    lanes = getattr(job.data.order, "lanes", None) or 1
+    if batch >= 2 * lanes or batch % lanes:
+        return
+    fewer = [count for count in range(workers, batch // 2 + 1, workers) if batch % count == 0]
+    larger = f"raise `train.global_batch_size` to {2 * lanes}"
+    for number, spec in enumerate(job.data.image.augment):
+        if isinstance(spec, MixupSpec | CutmixSpec):
+            yield JobFileError(
+                f"{spec.type} mixes rows of one lane, and a batch has one row of each lane",
+                expected=f"a batch of at least {2 * lanes} rows for {lanes} lanes",
+                received=f"global_batch_size {batch}",
+                place=document.value_place(("data", "image", "augment", number)),
+                remedy=f"set `data.order: {{type: lanes, lanes: {fewer[-1]}}}`, or {larger}" if fewer else larger,
+            )
 
 
 def _image_size(job: TrainJob, document: Document) -> Iterator[JobFileError]:

@@ -11,11 +11,14 @@ __all__ = [
     "ColorSpec",
     "ColumnsSpec",
     "CropSpec",
+    "CutmixSpec",
+    "ErasingSpec",
     "FlipSpec",
     "GlobalOrderSpec",
     "ImageSpec",
     "InputDataSpec",
     "LanesOrderSpec",
+    "MixupSpec",
     "OrderSpec",
     "ReadingSpec",
     "ShiftSpec",
@@ -77,7 +80,45 @@ class ColorSpec(Spec):
     """Largest relative change of saturation."""
 
 
-AugmentSpec = Annotated[FlipSpec | ShiftSpec | CropSpec | ColorSpec, Field(discriminator="type")]
+class ErasingSpec(Spec):
+    """Covers a drawn rectangle of a picture with one drawn color (random erasing, arXiv:1708.04896)."""
+
+    type: Literal["erasing"] = "erasing"
+    probability: Share = 0.5
+    """Share of the pictures that are changed."""
+    max_share: Annotated[float, Field(ge=0.02, le=1.0)] = 0.4
+    """Largest rectangle, as a share of the picture's area; the smallest is 0.02."""
+
+
+class MixupSpec(Spec):
+    """Blends a picture and its label with those of a partner (mixup, arXiv:1710.09412).
+
+    The partner is another row of the same lane in the same batch. The text stays the row's own.
+    """
+
+    type: Literal["mixup"] = "mixup"
+    probability: Share = 1.0
+    """Share of the pictures that are mixed. A picture that is mixed already is not mixed again."""
+    alpha: Annotated[float, Field(ge=0.01, le=10.0)] = 0.2
+    """Both parameters of the Beta distribution that the row's own weight is drawn from."""
+
+
+class CutmixSpec(Spec):
+    """Puts a rectangle of a partner's picture into a picture; the label follows the area (CutMix, arXiv:1905.04899).
+
+    The partner is another row of the same lane in the same batch. The text stays the row's own.
+    """
+
+    type: Literal["cutmix"] = "cutmix"
+    probability: Share = 1.0
+    """Share of the pictures that are mixed. A picture that is mixed already is not mixed again."""
+    alpha: Annotated[float, Field(ge=0.01, le=10.0)] = 1.0
+    """Both parameters of the Beta distribution that the row's own area is drawn from."""
+
+
+AugmentSpec = Annotated[
+    FlipSpec | ShiftSpec | CropSpec | ColorSpec | ErasingSpec | MixupSpec | CutmixSpec, Field(discriminator="type")
+]
 
 
 class ImageSpec(Spec):

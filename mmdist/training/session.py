@@ -80,6 +80,7 @@ def open_session(
             seed=job.seed,
             local_replicas=devices.local_replicas,
             worker=rank,
+            lane_places=job.train.global_batch_size // (getattr(job.data.order, "lanes", None) or 1),
         ),
         heartbeat=heartbeat,
         exchange=LedgerExchange(

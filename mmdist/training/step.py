@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from mmdist.data.augmentation import augment, augment_parameters
+from mmdist.data.augmentation import Partners, augment
+from mmdist.data.augmentation_draws import augmentation_arrays
 from mmdist.data.batches import Batch
 from mmdist.models.tasks import classification_sums
 from mmdist.spec.data import AugmentSpec
@@ -54,6 +55,7 @@ class Steps:
         seed: The job's seed.
         local_replicas: Replicas in this worker.
         worker: Number of this worker.
+        lane_places: Places of each lane in a batch, among which rows are mixed; None where a batch is one lane.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Steps:
         seed: int,
         local_replicas: int,
         worker: int,
+        lane_places: int | None = None,
     ) -> None:
         self._model = model
         self._optimizer = optimizer
@@ -74,6 +77,7 @@ class Steps:
         self._seed = seed
         self._local_replicas = local_replicas
         self._first_replica = worker * local_replicas
+        self._lane_places = lane_places
         # On CPU, XLA and several steps per call both cost a quarter of the speed. Nothing here branches on a tensor,
         # and rewriting Python's branches would cost seconds at the start.
         self._train = tf.function(self._train_all, autograph=False, jit_compile=False)
@@ -83,7 +87,8 @@ class Steps:
         """Starts a training step on this worker's part of a batch; `StepSums.of` waits for its result."""
         arrays = _arrays(batch)
         if batch.image is not None:
-            arrays["augmentation"] = augment_parameters(self._augmentations, self._seed, epoch, batch.row)
+            lane_places = self._lane_places or batch.size
+            arrays |= augmentation_arrays(self._augmentations, self._seed, epoch, batch, lane_places=lane_places)
         return self._train(self._to_replicas(arrays, self._first_replica, self._local_replicas, stop=stop))
 
     def validate(self, batch: Batch, *, stop: bool = False) -> Any:
@@ -132,9 +137,16 @@ class Steps:
         ready = {name: inputs[name] for name in self._model.input}
         if "image" in ready:
             changes = self._augmentations if training else ()
-            ready["image"] = augment(ready["image"], inputs.get("augmentation"), changes)
+            is_mixed = "partner_image" in inputs
+            partners = Partners(inputs["partner_image"], inputs["partner_augmentation"]) if is_mixed else None
+            ready["image"] = augment(ready["image"], inputs.get("augmentation"), changes, partners)
         logits = self._model(ready, training=training)
-        return classification_sums(logits, inputs["label"], inputs["mask"])
+        loss_sum, correct = classification_sums(logits, inputs["label"], inputs["mask"])
+        if "own_share" in inputs:  # a mixed row has two labels; what counts as right is its own
+            own, other = inputs["own_share"], inputs["partner_label"]
+            loss_sum, _ = classification_sums(logits, inputs["label"], inputs["mask"] * own)
+            loss_sum += classification_sums(logits, other, inputs["mask"] * (1.0 - own))[0]
+        return loss_sum, correct
 
 
 def _counted(inputs: dict[str, Any], loss_sum: Any, correct: Any, health: Any) -> Any:

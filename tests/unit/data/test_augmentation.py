@@ -4,10 +4,20 @@ from pictures import pixels
 
 tf = pytest.importorskip("tensorflow")
 
-from mmdist.data.augmentation import augment, augment_parameters, parameter_count  # noqa: E402
-from mmdist.spec.data import AugmentSpec, ColorSpec, CropSpec, FlipSpec, ShiftSpec  # noqa: E402
+from mmdist.data.augmentation import Partners, augment  # noqa: E402
+from mmdist.data.augmentation_draws import augment_parameters, own_shares, parameter_count  # noqa: E402
+from mmdist.spec.data import (  # noqa: E402
+    AugmentSpec,
+    ColorSpec,
+    CropSpec,
+    CutmixSpec,
+    ErasingSpec,
+    FlipSpec,
+    MixupSpec,
+    ShiftSpec,
+)
 
-ALL: list[AugmentSpec] = [FlipSpec(), ShiftSpec(share=0.2), CropSpec(min_share=0.6), ColorSpec()]
+ALL: list[AugmentSpec] = [FlipSpec(), ShiftSpec(share=0.2), CropSpec(min_share=0.6), ColorSpec(), ErasingSpec()]
 PICTURE = pixels(20, 30)
 SCALED = PICTURE.astype(np.float32) / 255
 
@@ -65,12 +75,43 @@ def test_color_changes_brightness_contrast_and_saturation() -> None:
     assert bright.max() <= 1
 
 
+def test_erasing_fills_a_box_with_one_color() -> None:
+    (found, kept) = changed([ErasingSpec()], [[0.25, 0.5, 0.75, 0.9, 1, 0.5, 0], [0, 0, 0, 0, 1, 1, 1]])
+    assert np.allclose(found[5:15, 15:27], [1, 0.5, 0], atol=1e-6)
+    outside = np.ones((20, 30), np.bool_)
+    outside[5:15, 15:27] = False
+    assert np.allclose(found[outside], SCALED[outside], atol=1e-6)
+    assert np.array_equal(kept, SCALED)
+
+
+def test_mixup_blends_with_the_partner_as_it_is_after_its_own_changes() -> None:
+    specs = [FlipSpec(), MixupSpec(), ColorSpec()]
+    images = np.stack([PICTURE, 255 - PICTURE])
+    parameters = np.array([[0, 0.75, 0, 0, 0], [1, 1, 0, 0, 0]], np.float32)
+    first, second = augment(images, parameters, specs, Partners(images[[1, 0]], parameters[[1, 0]])).numpy()
+    assert np.allclose(first, 0.75 * SCALED + 0.25 * (1 - SCALED)[:, ::-1], atol=1e-6)
+    assert np.allclose(second, (1 - SCALED)[:, ::-1], atol=1e-6)
+    assert own_shares(specs, parameters).tolist() == [0.75, 1]
+
+
+def test_cutmix_pastes_a_box_of_the_partner_and_weighs_by_its_area() -> None:
+    specs: list[AugmentSpec] = [CutmixSpec()]
+    black, white = np.zeros((1, 20, 30, 3), np.uint8), np.full((1, 20, 30, 3), 255, np.uint8)
+    parameters = np.array([[0.25, 0.5, 0.75, 0.9]], np.float32)
+    (found,) = augment(black, parameters, specs, Partners(white, parameters)).numpy()
+    assert found[5:15, 15:27].min() == pytest.approx(1, abs=1e-6)
+    assert found.sum() == pytest.approx(10 * 12 * 3, rel=1e-6)
+    drawn = augment_parameters(specs, 0, 0, np.arange(200))
+    pasted = augment(np.repeat(black, 200, 0), drawn, specs, Partners(np.repeat(white, 200, 0), drawn)).numpy()
+    assert np.allclose(own_shares(specs, drawn), 1 - pasted.mean(axis=(1, 2, 3)), atol=1e-5)
+
+
 def test_the_draws_of_a_row_do_not_depend_on_its_place_or_company() -> None:
     together = augment_parameters(ALL, 3, 5, np.arange(1000))
     alone = np.concatenate([augment_parameters(ALL, 3, 5, np.array([row])) for row in (999, 0, 17)])
     assert np.array_equal(alone, together[[999, 0, 17]])
     assert together.shape == (1000, parameter_count(ALL))
-    assert augment_parameters(ALL, 3, 5, np.array([-1, 2**62])).shape == (2, 9)
+    assert augment_parameters(ALL, 3, 5, np.array([-1, 2**62])).shape == (2, 16)
 
 
 def test_a_row_is_changed_alike_in_any_batch() -> None:
@@ -86,8 +127,8 @@ def test_a_row_is_changed_alike_in_any_batch() -> None:
 @pytest.mark.parametrize(("seed", "epoch"), [(1, 0), (0, 1), (1, 1), (2, 0)])
 def test_seed_and_epoch_change_every_draw(seed: int, epoch: int) -> None:
     rows = np.arange(1000)
-    base = augment_parameters(ALL[1:], 0, 0, rows)
-    other = augment_parameters(ALL[1:], seed, epoch, rows)
+    base = augment_parameters(ALL[1:4], 0, 0, rows)
+    other = augment_parameters(ALL[1:4], seed, epoch, rows)
     assert (base == other).mean() < 0.001
     # Seed 1 in epoch 0 is not seed 0 in epoch 1, nor another row's draw.
     assert not np.isin(other[:, 0], base[:, 0]).mean() > 0.01

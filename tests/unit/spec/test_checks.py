@@ -49,6 +49,22 @@ def test_lanes(refusal: Refusal, load: Callable[..., LoadedJob]) -> None:
     load(text, "data.order={type: global}")
 
 
+def test_mixing_needs_two_rows_of_a_lane(refusal: Refusal, load: Callable[..., LoadedJob]) -> None:
+    text = TRAIN + "  image: {augment: [{type: flip}, {type: mixup}]}\ntrain: {global_batch_size: 32}\n"
+    assert refusal(text) == (
+        "job.yaml:6:35: mixup mixes rows of one lane, and a batch has one row of each lane\n"
+        "  expected: a batch of at least 64 rows for 32 lanes\n"
+        "  received: global_batch_size 32\n"
+        "  to do: set `data.order: {type: lanes, lanes: 16}`, or raise `train.global_batch_size` to 64"
+    )
+    load(text, "data.order={type: lanes, lanes: 16}")
+    load(text, "train.global_batch_size=64")
+    load(text, "data.order={type: global}")
+    alone = refusal(text.replace("mixup", "cutmix"), "train.global_batch_size=1")
+    assert "cutmix mixes rows of one lane" in alone
+    assert "to do: raise `train.global_batch_size` to 2" in alone
+
+
 def test_default_lanes_and_workers(refusal: Refusal, load: Callable[..., LoadedJob]) -> None:
     text = TRAIN + "train: {global_batch_size: 96}\nresources: {workers: 3}\n"
     message = refusal(text)

@@ -82,7 +82,7 @@ def test_unknown_type_of_one(refusal: Refusal) -> None:
 def test_unknown_type_of_several(refusal: Refusal) -> None:
     assert refusal(TRAIN + "  image: {augment: [{type: flipp, q: 1}]}\n") == (
         "job.yaml:6:28: unknown type `flipp` for `data.image.augment.0`; did you mean `flip`?\n"
-        "  expected: `flip`, `shift`, `crop` or `color`\n"
+        "  expected: `flip`, `shift`, `crop`, `color`, `erasing`, `mixup` or `cutmix`\n"
         "  received: `flipp`"
     )
 

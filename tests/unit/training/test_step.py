@@ -1,5 +1,7 @@
 """The update does not depend on how a batch is shared out, and a row that is masked is no row."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 import keras
@@ -7,13 +9,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mmdist.data.augmentation import Partners, augment
+from mmdist.data.augmentation_draws import augmentation_arrays
 from mmdist.data.batches import Batch, LedgerDelta
 from mmdist.models.arrays import read_variables
 from mmdist.models.build import build_model
+from mmdist.spec.data import AugmentSpec, CutmixSpec, ErasingSpec, FlipSpec, MixupSpec
 from mmdist.spec.model import BiLSTMSpec, CNNSpec, ModelSpec, RegularizationSpec
 from mmdist.training.step import Steps, StepSums
 
 SIDE, TOKENS, WORDS, CLASSES = 12, 5, 20, 4
+LANE_PLACES = 8
+MIXING = (FlipSpec(), MixupSpec(probability=0.5, alpha=1.0), CutmixSpec(), ErasingSpec())
 
 
 def make_batch(rows: int, *, real: int, seed: int = 0) -> Batch:
@@ -40,7 +47,9 @@ def strategy_over(replicas: int) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(replicas)])
 
 
-def trained(batches: list[Batch], *, replicas: int, optimizer: str, l2: float = 0.01) -> tuple[list[np.ndarray], list]:
+def trained(
+    batches: list[Batch], *, replicas: int, optimizer: str, l2: float = 0.01, augmentations: Sequence[AugmentSpec] = ()
+) -> tuple[list[np.ndarray], list]:
     strategy = strategy_over(replicas)
     spec = ModelSpec(
         image=CNNSpec(filters=(4, 8), units=8),
@@ -53,17 +62,30 @@ def trained(batches: list[Batch], *, replicas: int, optimizer: str, l2: float = 
         )
         made = {"sgd": keras.optimizers.SGD(0.1), "adam": keras.optimizers.Adam(0.01)}[optimizer]
         made.build(model.trainable_variables)
-    steps = Steps(model, made, strategy, augmentations=(), seed=0, local_replicas=replicas, worker=0)
+    steps = Steps(
+        model,
+        made,
+        strategy,
+        augmentations=augmentations,
+        seed=0,
+        local_replicas=replicas,
+        worker=0,
+        lane_places=LANE_PLACES,
+    )
     sums = [StepSums.of(steps.train(batch, epoch=0)) for batch in batches]
     sums.append(StepSums.of(steps.validate(batches[0])))
     return read_variables(model.weights), sums
 
 
-@pytest.mark.parametrize(("optimizer", "tolerance"), [("sgd", 3e-7), ("adam", 3e-6)])
-def test_two_replicas_of_32_update_like_one_of_64(optimizer, tolerance):
+@pytest.mark.parametrize(
+    ("optimizer", "tolerance", "augmentations"), [("sgd", 3e-7, ()), ("adam", 3e-6, ()), ("sgd", 3e-7, MIXING)]
+)
+def test_two_replicas_of_32_update_like_one_of_64(optimizer, tolerance, augmentations):
     # The second batch is short: 40 of 64 rows, so that the replicas count 32 and 8.
     batches = [make_batch(64, real=64), make_batch(64, real=40, seed=1), make_batch(64, real=20, seed=2)]
-    (one, one_sums), (two, two_sums) = (trained(batches, replicas=n, optimizer=optimizer) for n in (1, 2))
+    (one, one_sums), (two, two_sums) = (
+        trained(batches, replicas=n, optimizer=optimizer, augmentations=augmentations) for n in (1, 2)
+    )
     for expected, received in zip(one, two, strict=True):
         np.testing.assert_allclose(received, expected, rtol=0, atol=tolerance)
     for expected, received in zip(one_sums, two_sums, strict=True):
@@ -72,15 +94,61 @@ def test_two_replicas_of_32_update_like_one_of_64(optimizer, tolerance):
     assert [sums.rows for sums in one_sums] == [64, 40, 20, 64]
 
 
-def test_padding_changes_nothing():
+@pytest.mark.parametrize("augmentations", [(), MIXING])
+def test_padding_changes_nothing(augmentations):
     short = make_batch(8, real=8)
     padded = make_batch(16, real=8, seed=9)
     for name in ("image", "image_present", "text", "text_present", "label"):
         getattr(padded, name)[:8] = getattr(short, name)
-    (one, one_sums), (two, two_sums) = (trained([batch], replicas=1, optimizer="sgd") for batch in (short, padded))
+    (one, one_sums), (two, two_sums) = (
+        trained([batch], replicas=1, optimizer="sgd", augmentations=augmentations) for batch in (short, padded)
+    )
     for expected, received in zip(one, two, strict=True):
         np.testing.assert_allclose(received, expected, rtol=0, atol=3e-7)
     assert two_sums[0].loss_sum == pytest.approx(one_sums[0].loss_sum, rel=1e-6)
+
+
+def test_rows_that_do_not_count_are_mixed_into_none():
+    batch = make_batch(16, real=13)
+    other = replace(batch, image=batch.image.copy(), label=batch.label.copy())
+    other.image[13:] = 255 - other.image[13:]
+    other.label[13:] = (other.label[13:] + 1) % CLASSES
+    (one, _), (two, _) = (
+        trained([given], replicas=1, optimizer="sgd", augmentations=MIXING) for given in (batch, other)
+    )
+    for expected, received in zip(one, two, strict=True):
+        np.testing.assert_array_equal(received, expected)
+
+
+def test_a_mixed_row_has_two_labels_weighed_by_its_share():
+    batch = replace(make_batch(16, real=16), image_present=np.ones(16, np.bool_))
+    arrays = augmentation_arrays(MIXING, 0, 0, batch, lane_places=LANE_PLACES)
+    spec = ModelSpec(image=CNNSpec(filters=(4,), units=8))
+    with strategy_over(1).scope():
+        model = build_model(spec, image_size=(SIDE, SIDE), text_tokens=None, vocabulary=None, classes=CLASSES, seed=0)
+        optimizer = keras.optimizers.SGD(0.1)
+        optimizer.build(model.trainable_variables)
+    partners = Partners(arrays["partner_image"], arrays["partner_augmentation"])
+    pictures = augment(batch.image, arrays["augmentation"], MIXING, partners)
+    given = {"image": pictures, "image_present": tf.constant(batch.image_present)}
+    logits = model({name: given[name] for name in model.input}, training=True).numpy()
+    log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    own, other = (-log_probabilities[np.arange(16), label] for label in (batch.label, arrays["partner_label"]))
+    share = arrays["own_share"]
+    assert (arrays["partner_label"] != batch.label).any()
+    steps = Steps(
+        model,
+        optimizer,
+        strategy_over(1),
+        augmentations=MIXING,
+        seed=0,
+        local_replicas=1,
+        worker=0,
+        lane_places=LANE_PLACES,
+    )
+    sums = StepSums.of(steps.train(batch, epoch=0))
+    assert sums.loss_sum == pytest.approx(float((share * own + (1 - share) * other).sum()), rel=1e-5)
+    assert sums.correct == (logits.argmax(axis=1) == batch.label).sum()
 
 
 def test_a_batch_without_a_row_that_counts_is_penalty_alone():

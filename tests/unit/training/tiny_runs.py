@@ -84,7 +84,7 @@ def job_dict(data: dict[str, str], **changes: Any) -> dict[str, Any]:
             **data,
             "max_bad_rows": 3,
             "order": {"type": "lanes", "lanes": 4},
-            "image": {"size": [SIDE, SIDE], "augment": [{"type": "flip"}, {"type": "shift"}]},
+            "image": {"size": [SIDE, SIDE], "augment": [{"type": "flip"}, {"type": "shift"}, {"type": "mixup"}]},
             "text": {"tokens": 6, "vocabulary": 50},
         },
         "model": {
