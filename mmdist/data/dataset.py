@@ -3,17 +3,16 @@
 A folder that mmdist imported has an index beside its shards; any other folder of shards gets one from the footers.
 """
 
-import hashlib
-import json
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from mmdist.data.card import check_split, read_card
 from mmdist.data.content import HashedColumns
 from mmdist.data.footers import ShardFooter, read_footer
 from mmdist.data.index import INDEX_FILE, RowGroupIndex, is_shard_name, read_index
@@ -21,12 +20,10 @@ from mmdist.data.readers import ReaderPool
 from mmdist.data.roles import columns_by_role
 from mmdist.errors import DataRefusedError, Place
 from mmdist.spec.data import ColumnsSpec
-from mmdist.storage import Store, is_remote, open_store
-from mmdist.storage.commit import COMMITTED
+from mmdist.storage import Store, open_store
 
-__all__ = ["CARD_FILE", "WRITER_FILE", "Dataset", "open_dataset"]
+__all__ = ["WRITER_FILE", "Dataset", "open_dataset"]
 
-CARD_FILE = "dataset.json"
 WRITER_FILE = "_mmdist.json"
 """Importing writes it first: a folder with it and without an index is an unfinished import."""
 
@@ -146,8 +143,8 @@ def open_dataset(url: str) -> Dataset:
             place=Place(file=f"{store.url}/{INDEX_FILE}"),
             remedy=_IMPORT_AGAIN,
         )
-    card = _read_card(url)
-    _check_against_card(store, card, fingerprint)
+    card = read_card(url)
+    check_split(store, card, fingerprint)
     readers = ReaderPool(store, {footer.shard: footer.sum for footer in footers})
     return Dataset(store, schema, index, fingerprint, card, readers)
 
@@ -158,6 +155,7 @@ def _list_shards(store: Store) -> list[str]:
             "there is no such folder", place=Place(file=store.url), remedy="check the path, or import the dataset first"
         )
     entries = store.list()
+    _refuse_no_files(store)
     names = [entry.path for entry in entries]
     shards = [entry.path for entry in entries if not entry.is_folder and is_shard_name(entry.path)]
     if shards:
@@ -179,6 +177,22 @@ def _list_shards(store: Store) -> list[str]:
         place=Place(file=store.url),
         remedy="name a folder of Parquet shards, or import the data first (kind: import)",
     )
+
+
+def _refuse_no_files(store: Store) -> None:
+    """Refuses broken links and pipes that are named as shards: a listing passes over the first and the second hang.
+
+    Links to files, out of the folder too, are followed: the caches of model and data hubs consist of them.
+    """
+    if not store.is_local:
+        return
+    for path in sorted(Path(store.root).iterdir()):
+        if is_shard_name(path.name) and not path.is_file() and not path.is_dir():
+            raise DataRefusedError(
+                "the shard is a link to nothing" if path.is_symlink() else "the shard is no regular file",
+                place=Place(file=str(path)),
+                remedy="bring the file back, or take it out of the folder",
+            )
 
 
 def _read_index(store: Store, shards: list[str]) -> tuple[RowGroupIndex, str] | None:
@@ -246,38 +260,6 @@ def _check_against_index(store: Store, index: RowGroupIndex, footers: list[Shard
                 place=Place(file=f"{store.url}/{footer.shard}"),
                 remedy="bring the shard back from a copy, or run the import again",
             )
-
-
-def _check_against_card(store: Store, card: dict[str, Any] | None, fingerprint: str) -> None:
-    """Refuses a split that the card beside it describes otherwise: one that was replaced as a whole, index and all."""
-    split = store.url.rpartition("/")[2]
-    facts = (card or {}).get("splits", {}).get(split)
-    if facts is not None and facts["fingerprint"] != fingerprint:
-        raise DataRefusedError(
-            "the split is not the one that the dataset's card describes",
-            expected=f"fingerprint {facts['fingerprint'][:16]}...",
-            received=f"fingerprint {fingerprint[:16]}...",
-            place=Place(file=store.url),
-            remedy="bring the split back from a copy, or run the import again",
-        )
-
-
-def _read_card(url: str) -> dict[str, Any] | None:
-    parent = url.rstrip("/").rpartition("/")[0] if is_remote(url) else os.path.dirname(open_store(url).root)
-    folder = open_store(parent)
-    try:
-        data = folder.read_bytes(CARD_FILE)
-        marker = folder.read_bytes(COMMITTED).decode(errors="replace").strip()
-    except FileNotFoundError:
-        return None
-    if marker != hashlib.sha256(data).hexdigest():
-        raise DataRefusedError(
-            "the dataset's card does not agree with its marker",
-            place=Place(file=f"{folder.url}/{CARD_FILE}"),
-            remedy=_IMPORT_AGAIN,
-        )
-    card = json.loads(data)
-    return card if isinstance(card, dict) else None
 
 
 def _describe(columns: dict[str, pa.DataType], names: list[str]) -> str:

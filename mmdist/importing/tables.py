@@ -16,6 +16,7 @@ from pyarrow import csv
 
 from mmdist.data.schema_guard import open_parquet
 from mmdist.errors import DataRefusedError, JobFileError, Place
+from mmdist.importing.files import stamp_of
 from mmdist.spec.suggest import one_of
 from mmdist.storage import Store
 
@@ -45,7 +46,7 @@ def column_names(store: Store, file: str) -> list[str] | None:
             received=file,
             place=Place(key="import.source.path"),
         )
-    if not store.exists(file):
+    if stamp_of(store, file)[1] < 0:
         raise JobFileError(
             "the table to import does not exist", received=str(place), place=Place(key="import.source.path")
         )

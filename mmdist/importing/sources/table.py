@@ -192,6 +192,9 @@ class TableSource:
             image, problem = None, key.ref.problem
             if problem is None and key.ref.picture is not None:
                 try:
+                    # A pipe in a picture's place would be waited for without end.
+                    if self._store.is_local and stamp_of(self._store, key.ref.picture)[1] < 0:
+                        raise FileNotFoundError
                     image = self._store.read_bytes(key.ref.picture)
                 except FileNotFoundError:
                     problem = Problem("image", f"there is no file {key.ref.picture}")
