@@ -97,7 +97,7 @@ def _raise(error: OSError) -> None:
 
 def stamp_of(store: Store, path: str) -> Stamp:
     """One file's stamp; size -1 where there is none."""
-    info = store.filesystem.get_file_info(store.full_path(path))
+    info = store.file_info(path)
     if info.type != fs.FileType.File:
         return path, -1, 0
     return path, int(info.size or 0), int(info.mtime_ns or 0)

@@ -62,7 +62,7 @@ class ImportResult:
     duration_s: float
 
 
-def is_imported(spec: ImportSpec, *, name: str, seed: int) -> dict[str, Any] | None:
+def is_imported(spec: ImportSpec) -> dict[str, Any] | None:
     """The card of the dataset when it was imported from the same inputs already; None when there is work to do.
 
     It needs no Ray, and no look at the source where the output holds no finished dataset. The job's name does not
@@ -76,7 +76,7 @@ def is_imported(spec: ImportSpec, *, name: str, seed: int) -> dict[str, Any] | N
     card = folder.finished_card()
     if card is not None:
         source = _open(spec)
-        folder.refuse_other(card, _import_id(spec, seed, source.fingerprint()))
+        folder.refuse_other(card, _import_id(spec, source.fingerprint()))
     return card
 
 
@@ -84,7 +84,6 @@ def run_import(
     spec: ImportSpec,
     *,
     name: str,
-    seed: int,
     on_progress: Callable[[ImportProgress], None] | None = None,
 ) -> ImportResult:
     """Imports a dataset, or finds that it is there already.
@@ -92,7 +91,6 @@ def run_import(
     Args:
         spec: The `import` section.
         name: The job's name, kept in the card.
-        seed: Of the splits and the order of rows.
         on_progress: Called after each part; what it raises ends the import.
 
     Raises:
@@ -103,16 +101,16 @@ def run_import(
     """
     start = time.monotonic()
     spec = _absolute(spec)
-    finished = is_imported(spec, name=name, seed=seed)
+    finished = is_imported(spec)
     if finished is not None:
         return ImportResult(finished, skipped=True, duration_s=time.monotonic() - start)
     source = _open(spec)
     facts = source.facts()
     check_columns(facts)
     check_splits(spec.splits, facts)
-    plan = plan_import(source.plan(spec.rows_per_shard), spec, seed=seed)
+    plan = plan_import(source.plan(spec.rows_per_shard), spec, seed=spec.seed)
     source_fingerprint = source.fingerprint()
-    import_id = _import_id(spec, seed, source_fingerprint)
+    import_id = _import_id(spec, source_fingerprint)
     folder = DatasetFolder(open_store(spec.output))
     folder.claim(name=name, import_id=import_id, splits=possible_splits(spec.splits))
     done = _Tally(spec, plan, folder, on_progress)
@@ -120,7 +118,7 @@ def run_import(
     done.add_bad([f"{row.id}: {row.column}: {row.reason}" for row in plan.bad[:MAX_EXAMPLES]], len(plan.bad))
     grouped = facts.grouped or (isinstance(spec.splits, ShareSplitsSpec) and spec.splits.group is not None)
     size = GroupSize(spec.rows_per_group, None) if spec.rows_per_group else GroupSize(default_group_rows(plan.rows))
-    task = PartTask(spec, seed=seed, size=size, facts=facts, grouped=grouped)
+    task = PartTask(spec, seed=spec.seed, size=size, facts=facts, grouped=grouped)
     for result in _run_parts(plan.parts, task):
         done.add(result)
     done.check_complete()
@@ -136,7 +134,7 @@ def run_import(
         "source": spec.source.model_dump(mode="json"),
         "source_fingerprint": source_fingerprint,
         "split_by": spec.splits.model_dump(mode="json"),
-        "seed": seed,
+        "seed": spec.seed,
         "import_id": import_id,
         "columns": {field.name: str(field.type) for field in schema},
         "labels": sorted({label for split in splits.values() for label in split["labels"]}),
@@ -226,11 +224,10 @@ def _absolute(spec: ImportSpec) -> ImportSpec:
     return spec.model_copy(update={"source": source, "output": open_store(spec.output).url})
 
 
-def _import_id(spec: ImportSpec, seed: int, source_fingerprint: str) -> str:
+def _import_id(spec: ImportSpec, source_fingerprint: str) -> str:
     facts = {
         "format": FORMAT_VERSION,
         "spec": spec.model_dump(mode="json", exclude=NOT_IDENTITY),
-        "seed": seed,
         "source": source_fingerprint,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -72,7 +72,7 @@ def _import(spec: ImportSpec, job: JobSpec, context: PhaseContext) -> dict[str, 
     def on_progress(progress: ImportProgress) -> None:
         tell(**asdict(progress))
 
-    result = run_import(spec, name=job.name, seed=job.seed, on_progress=on_progress)
+    result = run_import(spec, name=job.name, on_progress=on_progress)
     splits = {name: split.get("rows") for name, split in result.card.get("splits", {}).items()}
     context.events.write("imported", output=spec.output, skipped=result.skipped, rows=splits)
     return {"output": spec.output, "metrics": {"rows": sum(int(rows or 0) for rows in splits.values())}}

@@ -117,6 +117,9 @@ class ImportSpec(Spec):
     output: str
     """Folder that gets `train`, `validation`, `test` and the card `dataset.json`."""
     splits: SplitsSpec = ShareSplitsSpec()
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Root of the splits and of the order in the shards. It is not the job's seed, so that trainings with other seeds
+    read the same dataset."""
     rows_per_shard: PositiveInt = 10_000
     """Most rows in one shard file."""
     rows_per_group: PositiveInt | None = None

@@ -72,7 +72,7 @@ def shards(folder: Path) -> dict[str, str]:
 @pytest.mark.usefixtures("cluster")
 def test_the_demo_dataset(tmp_path: Path) -> None:
     spec = ImportSpec(source=OpenMojiSourceSpec(), output=str(tmp_path / "openmoji"))
-    result = run_import(spec, name="demo", seed=0)
+    result = run_import(spec, name="demo")
     card = json.loads((tmp_path / "openmoji/dataset.json").read_text())
     assert card == result.card
     assert sum(split["rows"] for split in card["splits"].values()) == 1629
@@ -93,15 +93,15 @@ def test_the_demo_dataset(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("cluster")
 def test_equal_inputs_give_equal_bytes_and_the_second_time_nothing_is_done(pictures: Path, tmp_path: Path) -> None:
-    first = run_import(spec_of(pictures, tmp_path / "one"), name="a", seed=3)
-    second = run_import(spec_of(pictures, tmp_path / "two"), name="b", seed=3)
+    first = run_import(spec_of(pictures, tmp_path / "one", seed=3), name="a")
+    second = run_import(spec_of(pictures, tmp_path / "two", seed=3), name="b")
     assert shards(tmp_path / "one") == shards(tmp_path / "two")
     assert first.card["splits"] == second.card["splits"]
     assert first.card["import_id"] == second.card["import_id"]
     assert first.card["splits"]["train"]["shards"] > 2
 
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*")}
-    again = run_import(spec_of(pictures, tmp_path / "one"), name="a", seed=3)
+    again = run_import(spec_of(pictures, tmp_path / "one", seed=3), name="a")
     assert again.skipped
     assert again.card == first.card
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "one").rglob("*")}
@@ -115,14 +115,14 @@ def test_equal_inputs_give_equal_bytes_and_the_second_time_nothing_is_done(pictu
     made = shards(tmp_path / "one")
     assert shards(tmp_path / "four") == {name: made[name] for name in made if "_index" not in name}
 
-    other = run_import(spec_of(pictures, tmp_path / "three"), name="a", seed=4)
+    other = run_import(spec_of(pictures, tmp_path / "three", seed=4), name="a")
     assert shards(tmp_path / "three") != shards(tmp_path / "one")
     assert other.card["import_id"] != first.card["import_id"]
     with pytest.raises(DataRefusedError, match=r"imported from something else[\s\S]*choose another `import.output`"):
-        run_import(spec_of(pictures, tmp_path / "one"), name="a", seed=4)
+        run_import(spec_of(pictures, tmp_path / "one", seed=4), name="a")
     (pictures / "cat" / "01.png").write_bytes(picture(99))
     with pytest.raises(DataRefusedError, match="imported from something else"):
-        is_imported(spec_of(pictures, tmp_path / "one"), name="a", seed=3)
+        is_imported(spec_of(pictures, tmp_path / "one", seed=3))
 
 
 @pytest.mark.usefixtures("cluster")
@@ -133,15 +133,15 @@ def test_an_interrupted_import_looks_unfinished_and_is_done_over(pictures: Path,
 
     output = tmp_path / "out"
     with pytest.raises(StopRequestedError):
-        run_import(spec_of(pictures, output), name="a", seed=0, on_progress=stop)
+        run_import(spec_of(pictures, output), name="a", on_progress=stop)
     assert list(output.rglob("part-*.parquet"))
-    assert is_imported(spec_of(pictures, output), name="a", seed=0) is None
+    assert is_imported(spec_of(pictures, output)) is None
     with pytest.raises(DataRefusedError, match="run the import again"):
         open_dataset(str(output / "train"))
     # Other settings than those of the interrupted one: nothing of it may stay.
     (output / "train" / "part-00077.parquet").write_bytes(b"stale")
-    run_import(spec_of(pictures, output, rows_per_shard=20), name="a", seed=1)
-    run_import(spec_of(pictures, tmp_path / "fresh", rows_per_shard=20), name="a", seed=1)
+    run_import(spec_of(pictures, output, rows_per_shard=20, seed=1), name="a")
+    run_import(spec_of(pictures, tmp_path / "fresh", rows_per_shard=20, seed=1), name="a")
     assert shards(output) == shards(tmp_path / "fresh")
 
 
@@ -151,7 +151,7 @@ def test_files_of_others_are_never_touched(pictures: Path, tmp_path: Path) -> No
     theirs.parent.mkdir(parents=True)
     theirs.write_bytes(b"theirs")
     with pytest.raises(DataRefusedError, match=r"files that no import wrote[\s\S]*train/part-00000.parquet"):
-        run_import(spec_of(pictures, tmp_path / "out"), name="a", seed=0)
+        run_import(spec_of(pictures, tmp_path / "out"), name="a")
     assert theirs.read_bytes() == b"theirs"
     assert [path.name for path in (tmp_path / "out").rglob("*") if path.is_file()] == ["part-00000.parquet"]
 
@@ -161,12 +161,12 @@ def test_bad_rows_are_borne_up_to_the_budget(pictures: Path, tmp_path: Path) -> 
     for number in (0, 2):
         (pictures / "dog" / f"{number:02d}.png").write_bytes(b"broken")
     with pytest.raises(DataRefusedError, match=r"at most 1 of 60 rows[\s\S]*quarantine folder names them") as caught:
-        run_import(spec_of(pictures, tmp_path / "out", max_bad_rows=1), name="a", seed=0)
+        run_import(spec_of(pictures, tmp_path / "out", max_bad_rows=1), name="a")
     assert "/quarantine" in str(caught.value)
     assert list((tmp_path / "out" / "quarantine").glob("part-*.parquet"))
     with pytest.raises(DataRefusedError, match="on_bad_row is `fail`"):
-        run_import(spec_of(pictures, tmp_path / "out", on_bad_row="fail"), name="a", seed=0)
-    card = run_import(spec_of(pictures, tmp_path / "out", max_bad_rows=2), name="a", seed=0).card
+        run_import(spec_of(pictures, tmp_path / "out", on_bad_row="fail"), name="a")
+    card = run_import(spec_of(pictures, tmp_path / "out", max_bad_rows=2), name="a").card
     assert card["quarantined"] == 2
     assert sum(split["rows"] for split in card["splits"].values()) == ROWS - 2
 
@@ -182,14 +182,14 @@ def test_a_table_split_by_column_and_by_group(pictures: Path, tmp_path: Path) ->
     source = TableSourceSpec(path=str(pictures / "table.csv"), id="id", image="file", label="label")
     by_column = ColumnSplitsSpec(column="part", train=("fit",), validation=("hold",), test=())
     spec = ImportSpec(source=source, output=str(tmp_path / "c"), splits=by_column, max_bad_rows=2)
-    card = run_import(spec, name="a", seed=0).card
+    card = run_import(spec, name="a").card
     assert {name: split["rows"] for name, split in card["splits"].items()} == {"train": 48, "validation": 12}
     assert card["quarantined"] == 2
     assert not (tmp_path / "c" / "test").exists()
 
     by_group = ShareSplitsSpec(train=0.5, validation=0.0, test=0.5, group="author")
     spec = ImportSpec(source=source, output=str(tmp_path / "g"), splits=by_group, max_bad_rows=2)
-    run_import(spec, name="a", seed=0)
+    run_import(spec, name="a")
     authors = []
     for split in ("train", "test"):
         dataset = open_dataset(str(tmp_path / "g" / split))
@@ -209,7 +209,7 @@ def test_a_table_that_holds_its_pictures_is_imported_in_ranges(tmp_path: Path) -
     pq.write_table(pa.table(table), tmp_path / "t.parquet", row_group_size=7)
     source = TableSourceSpec(path=str(tmp_path / "t.parquet"), image_bytes="data", label="class")
     spec = ImportSpec(source=source, output=str(tmp_path / "out"), rows_per_shard=25)
-    card = run_import(spec, name="a", seed=0).card
+    card = run_import(spec, name="a").card
     assert sum(split["rows"] for split in card["splits"].values()) == ROWS
     assert card["labels"] == ["0", "1", "2"]
     ids = set()
@@ -241,11 +241,11 @@ def test_a_killed_task_is_done_again_and_leaves_no_trace(
 ) -> None:
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     monkeypatch.setattr(importer, "PartTask", DyingTask)
-    result = run_import(spec_of(pictures, tmp_path / "out"), name="a", seed=0)
+    result = run_import(spec_of(pictures, tmp_path / "out"), name="a")
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
     assert (tmp_path / "died").exists()
     monkeypatch.undo()
-    fresh = run_import(spec_of(pictures, tmp_path / "fresh"), name="a", seed=0)
+    fresh = run_import(spec_of(pictures, tmp_path / "fresh"), name="a")
     assert shards(tmp_path / "out") == shards(tmp_path / "fresh")
     assert result.card["splits"] == fresh.card["splits"]
 
@@ -260,7 +260,7 @@ ray.init(num_cpus=1, include_dashboard=False, address="local", log_to_driver=Fal
 spec = ImportSpec(
     source=FolderSourceSpec(path=sys.argv[1]), output=sys.argv[2], rows_per_shard=10, rows_per_group=4
 )
-run_import(spec, name="a", seed=0, on_progress=lambda _: os.kill(os.getpid(), signal.SIGKILL))
+run_import(spec, name="a", on_progress=lambda _: os.kill(os.getpid(), signal.SIGKILL))
 """
 
 
@@ -273,9 +273,9 @@ def test_a_killed_driver_leaves_nothing_that_looks_finished(pictures: Path, tmp_
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-2000:]
     assert list(output.rglob("part-*.parquet"))
     assert not list(output.rglob("_index.parquet"))
-    assert is_imported(spec_of(pictures, output), name="a", seed=0) is None
+    assert is_imported(spec_of(pictures, output)) is None
     with pytest.raises(DataRefusedError, match="run the import again"):
         open_dataset(str(output / "train"))
-    run_import(spec_of(pictures, output), name="a", seed=0)
-    run_import(spec_of(pictures, tmp_path / "fresh"), name="a", seed=0)
+    run_import(spec_of(pictures, output), name="a")
+    run_import(spec_of(pictures, tmp_path / "fresh"), name="a")
     assert shards(output) == shards(tmp_path / "fresh")
