@@ -3,6 +3,7 @@
 from mmdist.storage.commit import CommitError, commit_anew, commit_folder, is_committed, read_committed
 from mmdist.storage.events import DRIVER, Event, EventWriter, claim_attempt, read_events
 from mmdist.storage.live import read_live, write_live
+from mmdist.storage.retry import retry_counts
 from mmdist.storage.store import Entry, Store, is_remote, open_store
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "read_committed",
     "read_events",
     "read_live",
+    "retry_counts",
     "write_live",
 ]

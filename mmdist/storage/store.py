@@ -1,21 +1,40 @@
 """One folder on a filesystem, local or remote, with the few operations that object stores have too.
 
-Nothing here renames or appends. A local write is on disk (fsync of file and folder) when it returns.
+Nothing here renames or appends. A local write is on disk (fsync of file and folder) when it returns. A remote
+operation is tried again when it fails in passing.
 """
 
 import errno
+import logging
 import os
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 from pyarrow import fs
 
-from mmdist.errors import Place, StorageError
+from mmdist.errors import MmdistError, StorageError
+from mmdist.storage.backend import Backend, open_backend
+from mmdist.storage.cache import RangeCache
+from mmdist.storage.conditional_put import UnsupportedError
+from mmdist.storage.local import local_error, make_folder_durably, sync, write_durably
+from mmdist.storage.ranges import RangeFile
+from mmdist.storage.retry import storage_error
 
 __all__ = ["Entry", "Store", "is_remote", "open_store"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+_PART_BYTES = 8 * 1024 * 1024
+_PARALLEL_PARTS = 4
+_SETTLE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -35,15 +54,23 @@ def is_remote(url: str) -> bool:
 class Store:
     """A folder as root, and files below it named by relative paths with `/`.
 
+    Args:
+        root: The folder's path on its filesystem.
+        url: What people call it, and `open_store` opens.
+        remote: The filesystem of a remote folder; None for a local one.
+        cache: Where ranges of remote files that are opened are kept.
+
     Raises:
         StorageError: by every method, when storage refuses or fails; `FileNotFoundError` stays itself.
     """
 
-    def __init__(self, filesystem: fs.FileSystem, root: str, url: str) -> None:
-        self.filesystem = filesystem
+    def __init__(self, root: str, url: str, remote: Backend | None = None, cache: RangeCache | None = None) -> None:
+        self.filesystem = fs.LocalFileSystem() if remote is None else remote.filesystem
         self.root = root.rstrip("/") or "/"
         self.url = url.rstrip("/") or "/"
-        self.is_local = isinstance(filesystem, fs.LocalFileSystem)
+        self.is_local = remote is None
+        self._remote = remote
+        self._cache = cache
 
     def __repr__(self) -> str:
         return f"Store({self.url!r})"
@@ -53,31 +80,47 @@ class Store:
         parts = [part for part in path.split("/") if part not in ("", ".")]
         if ".." in parts or path.startswith("/"):
             raise StorageError(f"a path below {self.url} may not leave it", received=path)
-        return "/".join([self.root, *parts]) if parts else self.root
+        return "/".join([self.root.rstrip("/"), *parts]) if parts else self.root
 
     def child(self, path: str) -> "Store":
         """The store whose root is a folder of this one."""
-        return Store(self.filesystem, self.full_path(path), f"{self.url}/{path.strip('/')}")
+        return Store(self.full_path(path), f"{self.url}/{path.strip('/')}", self._remote, self._cache)
+
+    def cached(self, cache: RangeCache) -> "Store":
+        """This store, with files that are opened kept in a cache. A local one stays as it is."""
+        return self if self._remote is None else Store(self.root, self.url, self._remote, cache)
 
     def read_bytes(self, path: str) -> bytes:
         """The whole file. Raises FileNotFoundError where there is none."""
+        if self._remote is not None:
+            return self._read_remote(path)
         with self._named(path), self.filesystem.open_input_stream(self.full_path(path), compression=None) as stream:
             return bytes(stream.read())
 
     def open_file(self, path: str) -> pa.NativeFile:
         """The file, for random access. Raises FileNotFoundError where there is none."""
+        if self._remote is not None:
+            return pa.PythonFile(self._open_ranges(path, self._cache), mode="r")  # type: ignore[arg-type]
         with self._named(path):
             return self.filesystem.open_input_file(self.full_path(path))
 
     def write_bytes(self, path: str, data: bytes | memoryview) -> None:
         """Writes a whole file, or replaces it."""
         full = self.full_path(path)
-        with self._named(path):
-            if self.is_local:
-                _write_local(full, data, os.O_TRUNC)
-            else:
-                with self.filesystem.open_output_stream(full, compression=None) as stream:
-                    stream.write(data)
+        if self._remote is None:
+            with self._named(path):
+                write_durably(full, data, os.O_TRUNC)
+            return
+        # A large file goes up in parts, each of which the writer sends again by itself.
+        is_large = memoryview(data).nbytes > _PART_BYTES
+        filesystem = self._remote.writer if is_large else self._remote.filesystem
+
+        def write() -> None:
+            self._make_parent(full)
+            with filesystem.open_output_stream(full, compression=None) as stream:
+                stream.write(data)
+
+        self._run("write", path, write)
 
     @contextmanager
     def open_output(self, path: str) -> Iterator[pa.NativeFile]:
@@ -85,58 +128,68 @@ class Store:
         full = self.full_path(path)
         folder = full.rpartition("/")[0]
         with self._named(path):
-            if self.is_local:
-                _make_folder_durably(folder)
+            if self._remote is not None:
+                self._make_parent(full)
+                with self._remote.writer.open_output_stream(full, compression=None) as stream:
+                    yield stream
+                return
+            make_folder_durably(folder)
             with self.filesystem.open_output_stream(full, compression=None) as stream:
                 yield stream
-            if self.is_local:
-                _sync(full)
-                _sync(folder)
+            sync(full)
+            sync(folder)
 
     def write_if_absent(self, path: str, data: bytes) -> bool:
         """Writes a file unless there is one already. True where this call wrote it.
 
-        On a remote filesystem this looks first and then writes: pyarrow exposes no conditional put.
+        Local folders and S3 decide that themselves. Elsewhere this looks, writes, waits and looks who was last:
+        of two callers that write within a second of each other one wins, unless both write the same content.
         """
         full = self.full_path(path)
-        with self._named(path):
-            if not self.is_local:
-                if self.exists(path):
+        if self._remote is None:
+            with self._named(path):
+                try:
+                    write_durably(full, data, os.O_EXCL)
+                except FileExistsError:
                     return False
-                self.write_bytes(path, data)
                 return True
+        if self._remote.conditional_put is not None:
             try:
-                _write_local(full, data, os.O_EXCL)
-            except FileExistsError:
-                return False
-            return True
+                return self._remote.conditional_put.put(full, data, f"{self.url}/{path}")
+            except UnsupportedError as error:
+                _log.warning("%s cannot write a file only where there is none: %s", self.url, error)
+        elif self.exists(path):
+            return False
+        else:
+            self.write_bytes(path, data)
+        time.sleep(_SETTLE_S * random.uniform(1.0, 1.5))
+        return self.read_bytes(path) == data
 
     def make_folder(self, path: str = "") -> None:
-        """Makes a folder and those above it; nothing where it is there."""
-        with self._named(path):
-            self.filesystem.create_dir(self.full_path(path), recursive=True)
+        """Makes a folder and those above it; nothing where it is there. Object stores have none to make."""
+        if self._remote is None or not self._remote.is_object_store:
+            self._run("write", path, lambda: self.filesystem.create_dir(self.full_path(path), recursive=True))
 
     def exists(self, path: str = "") -> bool:
         """Whether there is a file or folder."""
-        with self._named(path):
-            return bool(self.filesystem.get_file_info(self.full_path(path)).type != fs.FileType.NotFound)
+        return bool(self.file_info(path).type != fs.FileType.NotFound)
+
+    def file_info(self, path: str) -> fs.FileInfo:
+        """Type, size and time of change, as the filesystem says them; of type NotFound where there is nothing."""
+        return self._run("look-up", path, lambda: self.filesystem.get_file_info(self.full_path(path)))
 
     def list(self, path: str = "", *, recursive: bool = False) -> list[Entry]:
         """Files and folders below a folder, sorted by path; empty where there is none."""
         selector = fs.FileSelector(self.full_path(path), allow_not_found=True, recursive=recursive)
-        with self._named(path):
-            infos = self.filesystem.get_file_info(selector)
+        infos = self._run("list", path, lambda: self.filesystem.get_file_info(selector))
         start = len(self.root.rstrip("/")) + 1
         entries = [Entry(info.path[start:], int(info.size or 0), info.type == fs.FileType.Directory) for info in infos]
         return sorted(entries, key=lambda entry: entry.path)
 
     def delete_file(self, path: str) -> None:
         """Deletes a file; nothing where there is none."""
-        with self._named(path):
-            try:
-                self.filesystem.delete_file(self.full_path(path))
-            except FileNotFoundError:
-                return
+        with suppress(FileNotFoundError):
+            self._run("delete", path, lambda: self.filesystem.delete_file(self.full_path(path)))
 
     def delete_empty_folder(self, path: str) -> None:
         """Deletes a folder unless something is in it; nothing where there is none."""
@@ -145,88 +198,59 @@ class Store:
                 os.rmdir(self.full_path(path))
             except OSError as error:
                 if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
-                    raise _storage_error(error, f"{self.url}/{path}") from error
+                    raise local_error(error, f"{self.url}/{path}") from error
         elif not self.list(path):
-            with self._named(path):
-                self.filesystem.delete_dir(self.full_path(path))
+            with suppress(FileNotFoundError):
+                self._run("delete", path, lambda: self.filesystem.delete_dir(self.full_path(path)))
+
+    def _run(self, kind: str, path: str, operation: Callable[[], T]) -> T:
+        if self._remote is not None:
+            return self._remote.policy.run(kind, f"{self.url}/{path}".rstrip("/"), operation)
+        with self._named(path):
+            return operation()
 
     @contextmanager
     def _named(self, path: str) -> Iterator[None]:
+        where = f"{self.url}/{path}".rstrip("/")
         try:
             yield
-        except FileNotFoundError:
+        except (FileNotFoundError, MmdistError):
             raise
         except (OSError, pa.ArrowException) as error:
-            raise _storage_error(error, f"{self.url}/{path}".rstrip("/")) from error
+            raise (local_error if self.is_local else storage_error)(error, where) from error
+
+    def _open_ranges(self, path: str, cache: RangeCache | None) -> RangeFile:
+        remote, full = self._remote, self.full_path(path)
+        assert remote is not None
+        return RangeFile(lambda: remote.open_native(full), f"{self.url}/{path}", remote.policy, cache)
+
+    def _read_remote(self, path: str) -> bytes:
+        file = self._open_ranges(path, None)
+        size = file.identity.size_bytes
+        if size <= _PART_BYTES:
+            return file.read()
+
+        def read(start: int) -> pa.Buffer:
+            part = self._open_ranges(path, None)
+            part.expect(file.identity)
+            return part.read_range(start, min(_PART_BYTES, size - start))
+
+        with ThreadPoolExecutor(_PARALLEL_PARTS) as pool:
+            return b"".join(pool.map(read, range(0, size, _PART_BYTES)))
+
+    def _make_parent(self, full: str) -> None:
+        if isinstance(self.filesystem, fs.PyFileSystem):
+            self.filesystem.create_dir(full.rpartition("/")[0], recursive=True)
 
 
 def open_store(url: str) -> Store:
-    """The store at a local folder, `s3://...`, `gs://...` or another URL that pyarrow.fs reads.
+    """The store at a local folder, `s3://...`, `gs://...` or another URL that pyarrow.fs or fsspec reads.
 
     Raises:
-        StorageError: where the URL is of no known kind, or its filesystem cannot be reached.
+        StorageError: where the URL is of no known kind, has a query or a secret, or cannot be reached.
     """
     if not is_remote(url):
         path = str(Path(url.removeprefix("file://")).expanduser().absolute())
-        return Store(fs.LocalFileSystem(), path, path)
-    try:
-        filesystem, root = fs.FileSystem.from_uri(url)
-    except (ValueError, OSError, pa.ArrowException) as error:
-        raise StorageError(
-            f"cannot open {url}",
-            expected="a local folder, s3://BUCKET/PATH, gs://BUCKET/PATH or another URL that pyarrow.fs reads",
-            received=str(error),
-            remedy="check the URL, and the credentials in the environment",
-        ) from error
-    return Store(filesystem, root, url)
-
-
-def _write_local(full: str, data: bytes | memoryview, flag: int) -> None:
-    folder = os.path.dirname(full)
-    _make_folder_durably(folder)
-    descriptor = os.open(full, os.O_WRONLY | os.O_CREAT | flag, 0o644)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    _sync(folder)
-
-
-def _make_folder_durably(folder: str) -> None:
-    if os.path.isdir(folder):
-        return
-    parent = os.path.dirname(folder)
-    _make_folder_durably(parent)
-    with suppress(FileExistsError):
-        os.mkdir(folder)
-    # A file is only as durable as the entry of the folder that holds it.
-    _sync(parent)
-
-
-def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-_REMEDIES = {
-    errno.ENOSPC: "free space on the disk or choose another `storage`; what was committed before is intact",
-    errno.EDQUOT: "raise the quota or choose another `storage`; what was committed before is intact",
-    errno.EROFS: "choose a `storage` that can be written",
-    errno.EACCES: "give this user the right to read and write there, or choose another `storage`",
-}
-
-
-def _storage_error(error: Exception, where: str) -> StorageError:
-    number = getattr(error, "errno", None)
-    return StorageError(
-        "storage failed an operation",
-        received=f"{type(error).__name__}: {error}",
-        place=Place(file=where),
-        remedy=_REMEDIES.get(number or 0, "check the path, the credentials and the health of the storage"),
-    )
+        return Store(path, path)
+    remote, root = open_backend(url)
+    return Store(root, url, remote)
