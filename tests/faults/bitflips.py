@@ -41,7 +41,7 @@ from mmdist.spec.data import ColumnsSpec, TextSpec
 from mmdist.spec.importing import ImportSpec, ShareSplitsSpec, TableSourceSpec
 from mmdist.storage import open_store
 
-LABELS = ("bird", "cat", "dog")
+LABELS = ("cat", "dog")
 SHARD_ROWS, GROUP_ROWS = 24, 12
 ROWS = 2 * SHARD_ROWS
 # The same dataset read by two jobs: by its own columns, and with a further column in the part of the text.
@@ -77,7 +77,7 @@ def import_dataset(folder: Path) -> Path:
         Image.fromarray(draw.integers(0, 256, (6, 5, 3), np.uint8)).save(sink, "PNG")
         words = " ".join(f"word{value}" for value in draw.integers(0, 50, 12))
         row = {"name": f"row-{number}", "text": f"a photo of {words}" if number % 7 else None}
-        row |= {"label": LABELS[number % 3], "author": f"by the author {number % 5} of {number}"}
+        row |= {"label": LABELS[number % 2], "author": f"by the author {number % 5} of {number}"}
         lines.append(json.dumps({**row, "picture": base64.b64encode(sink.getvalue()).decode()}))
     (folder / "rows.jsonl").write_text("\n".join(lines))
     columns = {"id": "name", "text": "text", "label": "label", "image_bytes": "picture", "columns": ("author",)}

@@ -224,8 +224,9 @@ GROUP_ROWS = 7
 
 
 def _stored(table: Path) -> list[dict[str, Any]]:
-    ids = pq.read_table(table, columns=["id"])["id"].cast(pa.binary()).to_pylist()
-    return [{"id": None if value is None else value.decode(errors="replace")} for value in ids]
+    column = pq.read_table(table, columns=["id"])["id"]
+    ids = (column.cast(pa.binary()) if column.type == pa.string() else column.cast(pa.string())).to_pylist()
+    return [{"id": value.decode(errors="replace") if isinstance(value, bytes) else value} for value in ids]
 
 
 def _recorder(calls: list[Mapping[str, np.ndarray]]) -> Any:
