@@ -97,6 +97,14 @@ def events(run: Path, kind: str) -> list[dict]:
     ]
 
 
+def check_ledger(run: Path, epoch: int, rows: int) -> None:
+    """Every row of an epoch was fed once: the count and the content of each column that the job reads."""
+    ledger = json.loads((run / "ledger" / f"epoch-{epoch}.json").read_text())
+    assert ledger["fed_rows"] == ledger["expected_rows"] == rows
+    assert set(ledger["fed_sums"]) == {"id", "image", "text", "label"}
+    assert ledger["fed_sums"].items() <= ledger["expected_sums"].items()
+
+
 def note(run: Path) -> dict:
     """The chief worker's live note; empty where there is none."""
     try:

@@ -3,7 +3,7 @@
 import json
 
 import pyarrow.parquet as pq
-from commands import JOBS, SHRUNK, Demo, events, mmdist
+from commands import JOBS, SHRUNK, Demo, check_ledger, events, mmdist
 
 ROWS = 1154
 
@@ -14,9 +14,7 @@ def test_one_command_goes_from_nothing_to_a_report(demo: Demo) -> None:
     assert (demo.run / "report" / "report.html").stat().st_size > 10_000
     assert (demo.run / "model" / "COMMITTED").exists()
     for epoch in (0, 1):
-        ledger = json.loads((demo.run / "ledger" / f"epoch-{epoch}.json").read_text())
-        assert ledger["fed_rows"] == ledger["expected_rows"] == ROWS
-        assert ledger["fed_sums"] == ledger["expected_sums"]
+        check_ledger(demo.run, epoch, ROWS)
     [devices] = events(demo.run, "devices")
     assert devices["replicas"] == 2
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import psutil
-from commands import JOBS, SHRUNK, Demo, Terminal, events, mmdist, note, wait_until
+from commands import JOBS, SHRUNK, Demo, Terminal, check_ledger, events, mmdist, note, wait_until
 
 ROWS = 1154
 EPOCHS = 3
@@ -58,8 +58,6 @@ def test_a_run_that_was_stopped_and_killed_feeds_every_row_of_every_epoch_once(d
     assert third.returncode == 0, third.stderr
     assert [resumed["attempt"] for resumed in events(run, "resumed")] == [2, 3]
     for epoch in range(EPOCHS):
-        ledger = json.loads((run / "ledger" / f"epoch-{epoch}.json").read_text())
-        assert ledger["fed_rows"] == ledger["expected_rows"] == ROWS
-        assert ledger["fed_sums"] == ledger["expected_sums"]
+        check_ledger(run, epoch, ROWS)
     steps = {facts["epoch"]: facts["step"] for facts in events(run, "epoch-finished")}
     assert [steps[epoch] for epoch in sorted(steps)] == [steps[1] * epoch for epoch in range(1, EPOCHS + 1)]
