@@ -5,7 +5,10 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +20,8 @@ from mmdist.data.dataset import Dataset, open_dataset
 from mmdist.data.ledger import EpochLedger, check_fingerprint
 from mmdist.data.stream import scan
 from mmdist.errors import DataRefusedError, JobFileError, MmdistError
+from mmdist.prediction.predictor import Predictor, read_reply
+from mmdist.prediction.ranges import PredictionRange
 
 pytestmark = pytest.mark.timeout(60)  # never a hang
 
@@ -240,6 +245,13 @@ def test_a_shard_replaced_between_attempts_is_refused(folder: Path) -> None:
         path.write_bytes(whole)
     assert "not the one that this run began with" in said or SHARDS[1] in said
     resume()
+
+
+def test_a_prediction_worker_refuses_other_data_than_its_driver_saw(folder: Path) -> None:
+    setup: Any = SimpleNamespace(input_url=str(folder), model_url="none", fingerprint="0" * 64, cache=None)
+    ranges = {name: np.zeros(1, np.int64) for name in PredictionRange.__dataclass_fields__}
+    with pytest.raises(DataRefusedError, match="not the one that this run began with"):
+        read_reply(Predictor(setup)(ranges)["reply"][0])
 
 
 def test_swapped_shards_are_refused(folder: Path) -> None:
