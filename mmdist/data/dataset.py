@@ -19,8 +19,8 @@ from mmdist.data.index import INDEX_FILE, RowGroupIndex, is_shard_name, read_ind
 from mmdist.data.readers import ReaderPool
 from mmdist.data.roles import columns_by_role
 from mmdist.errors import DataRefusedError, Place
-from mmdist.spec.data import ColumnsSpec
-from mmdist.storage import Store, open_store
+from mmdist.spec.data import CacheSpec, ColumnsSpec
+from mmdist.storage import Store, open_cache, open_store
 
 __all__ = ["WRITER_FILE", "Dataset", "open_dataset"]
 
@@ -111,11 +111,12 @@ class Dataset:
         return tuple(dict.fromkeys((*own, *self.hashed_columns(columns).names)))
 
 
-def open_dataset(url: str) -> Dataset:
+def open_dataset(url: str, cache: CacheSpec | None = None) -> Dataset:
     """Opens a folder of Parquet shards and checks every shard's footer; no row is read.
 
     Args:
         url: A local folder or a URL; of an imported dataset, the folder of a split.
+        cache: Where what is read from a remote folder is kept.
 
     Raises:
         DataRefusedError: when the folder is missing, empty or an unfinished import; when a shard is missing, empty,
@@ -123,6 +124,8 @@ def open_dataset(url: str) -> Dataset:
             from the index. The message names the shard.
     """
     store = open_store(url)
+    if cache is not None and not store.is_local:
+        store = store.cached(open_cache(cache.path, cache.max_bytes))
     shards = _list_shards(store)
     indexed = _read_index(store, shards)
     footers = _read_footers(store, shards, measure=indexed is None)

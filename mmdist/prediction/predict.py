@@ -72,7 +72,7 @@ def predict(
         StopRequestedError: when the user asked to stop.
     """
     started_s = time.monotonic()
-    dataset = open_dataset(job.data.input)
+    dataset = open_dataset(job.data.input, job.data.cache)
     info = load_artifact(model, "").info
     columns = columns_for_model(job.data.columns, info, dataset)
     ranges = plan_ranges(dataset.index.rows.tolist(), labels=len(info.labels))
@@ -100,6 +100,7 @@ def predict(
             run_url=run.url,
             model_url=model.url,
             input_url=job.data.input,
+            cache=job.data.cache,
             output_url=output.store.url,
             fingerprint=dataset.fingerprint,
             columns=columns,

@@ -21,7 +21,7 @@ from mmdist.errors import MmdistError, StopRequestedError
 from mmdist.models import Artifact, ArtifactInfo, load_artifact
 from mmdist.prediction.output import PredictionFolder, ShardRecord, predictions_schema
 from mmdist.prediction.ranges import PredictionRange
-from mmdist.spec.data import ColumnsSpec, ImageSpec
+from mmdist.spec.data import CacheSpec, ColumnsSpec, ImageSpec
 from mmdist.storage import Store, open_store
 
 __all__ = ["Predictor", "PredictorSetup", "StopRequest", "predict_range", "read_reply"]
@@ -37,6 +37,7 @@ class PredictorSetup:
     run_url: str
     model_url: str
     input_url: str
+    cache: CacheSpec | None
     output_url: str
     fingerprint: str
     """The dataset's, as the driver found it."""
@@ -83,7 +84,7 @@ class Predictor:
             return pickle.dumps(error)
 
     def _load(self) -> tuple[Dataset, Artifact, Any]:
-        dataset = open_dataset(self.setup.input_url)
+        dataset = open_dataset(self.setup.input_url, self.setup.cache)
         check_fingerprint(dataset.store.url, expected=self.setup.fingerprint, received=dataset.fingerprint)
         artifact = load_artifact(open_store(self.setup.model_url), "")
         _set_devices(self.setup)

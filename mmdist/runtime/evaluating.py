@@ -50,7 +50,7 @@ def evaluate(run: Store, model_run: Store, events: EventWriter) -> dict[str, Any
         raise MmdistError("an evaluation was started for a job of another kind", received=job.kind)
     artifact = load_artifact(model_run, MODEL)
     info = artifact.info
-    dataset = open_dataset(job.data.input)
+    dataset = open_dataset(job.data.input, job.data.cache)
     columns = _columns(job.data.columns, info)
     check_columns(dataset, columns)
     with Heartbeat(run, "worker-0") as heartbeat:

@@ -8,6 +8,7 @@ from mmdist.spec.base import Spec
 
 __all__ = [
     "AugmentSpec",
+    "CacheSpec",
     "ColorSpec",
     "ColumnsSpec",
     "CropSpec",
@@ -174,6 +175,15 @@ class GlobalOrderSpec(Spec):
 OrderSpec = Annotated[LanesOrderSpec | GlobalOrderSpec, Field(discriminator="type")]
 
 
+class CacheSpec(Spec):
+    """Keeps what was read from remote shards on a local disk, for later epochs and other workers of the machine."""
+
+    path: str
+    """Local folder of the cache, its alone. It is made on each machine."""
+    max_bytes: Annotated[int, Field(ge=100_000_000)] = 10_000_000_000
+    """Most bytes that it takes, at least 100 MB; a row group larger than 1/64 of it is not kept."""
+
+
 class ReadingSpec(Spec):
     """What every job that reads rows has in common."""
 
@@ -183,6 +193,8 @@ class ReadingSpec(Spec):
     """What a row that cannot be read does: it is set aside with its reason, or the job ends."""
     max_bad_rows: Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0.0, lt=1.0)] = 0.001
     """Bad rows that are borne: a share of the rows (0.001) or a count (10)."""
+    cache: CacheSpec | None = None
+    """Local cache of remote shards; without it, each epoch reads them from storage."""
 
 
 class TrainDataSpec(ReadingSpec):

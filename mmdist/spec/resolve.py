@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mmdist.spec.base import Spec
-from mmdist.spec.data import InputDataSpec, LanesOrderSpec, TrainDataSpec
+from mmdist.spec.data import CacheSpec, InputDataSpec, LanesOrderSpec, TrainDataSpec
 from mmdist.spec.importing import FolderSourceSpec, ImportSpec, TableSourceSpec, TfdsSourceSpec
 from mmdist.spec.job import EvaluateJob, ImportJob, JobSpec, PredictJob, TrainJob
 from mmdist.spec.resources import ResourcesSpec
@@ -84,11 +84,16 @@ def _resolve_train_data(data: TrainDataSpec, train: TrainSpec) -> TrainDataSpec:
         validation=absolute(data.validation),
         test=absolute(data.test) if data.test is not None else None,
         order=order,
+        cache=_resolve_cache(data.cache),
     )
 
 
 def _resolve_input(data: InputDataSpec) -> InputDataSpec:
-    return _with(data, input=absolute(data.input))
+    return _with(data, input=absolute(data.input), cache=_resolve_cache(data.cache))
+
+
+def _resolve_cache(cache: CacheSpec | None) -> CacheSpec | None:
+    return _with(cache, path=absolute(cache.path)) if cache is not None else None
 
 
 def _resolve_run(model: str) -> str:

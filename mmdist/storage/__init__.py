@@ -1,5 +1,6 @@
 """Shared storage: stores, committed folders, and the events and live notes of a run."""
 
+from mmdist.storage.cache import open_cache
 from mmdist.storage.commit import CommitError, commit_anew, commit_folder, is_committed, read_committed
 from mmdist.storage.events import DRIVER, Event, EventWriter, claim_attempt, read_events
 from mmdist.storage.live import read_live, write_live
@@ -18,6 +19,7 @@ __all__ = [
     "commit_folder",
     "is_committed",
     "is_remote",
+    "open_cache",
     "open_store",
     "read_committed",
     "read_events",

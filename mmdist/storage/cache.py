@@ -14,6 +14,7 @@ import threading
 import time
 import uuid
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,7 +22,7 @@ import xxhash
 
 from mmdist.errors import Place, StorageError
 
-__all__ = ["RangeCache"]
+__all__ = ["RangeCache", "open_cache"]
 
 _log = logging.getLogger(__name__)
 _SUM_BYTES = 16
@@ -59,13 +60,15 @@ class RangeCache:
         self._off = False
         self._lock = threading.Lock()
         try:
+            if "://" in folder:
+                raise NotADirectoryError(f"{folder} is a URL")
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(
                 "the cache's folder cannot be made",
                 received=str(error),
                 place=Place(file=folder, key="data.cache.path"),
-                remedy="name another folder, or leave `data.cache` out",
+                remedy="name a local folder, or leave `data.cache` out",
             ) from error
 
     def get(self, key: Key) -> pa.Buffer | None:
@@ -133,6 +136,12 @@ class RangeCache:
             with suppress(FileNotFoundError):
                 os.unlink(path)
             total -= size
+
+
+@lru_cache(maxsize=8)
+def open_cache(folder: str, max_bytes: int) -> RangeCache:
+    """The cache of a folder, one for the whole process. Raises as `RangeCache`."""
+    return RangeCache(folder, max_bytes)
 
 
 def _name(key: Key) -> str:

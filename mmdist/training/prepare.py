@@ -60,8 +60,8 @@ def prepare(
         JobFileError: where a column is not there.
     """
     data = job.data
-    train, validation = open_dataset(data.train), open_dataset(data.validation)
-    test = open_dataset(data.test) if data.test is not None else None
+    train, validation = (open_dataset(url, data.cache) for url in (data.train, data.validation))
+    test = open_dataset(data.test, data.cache) if data.test is not None else None
     for dataset in (train, validation, test):
         if dataset is not None:
             check_columns(dataset, data.columns)
