@@ -12,18 +12,18 @@ import pyarrow as pa
 
 from mmdist.data.batches import BadRow, Batch, LedgerDelta
 from mmdist.data.content import HashedColumns, sum_hashes
-from mmdist.data.decode import BadImage, decode_image
+from mmdist.data.decode import decode_images
+from mmdist.data.image_buffers import ImageBuffers
 from mmdist.data.labels import LabelEncoder
 from mmdist.data.prepare import RowOrigin, prepare_rows
 from mmdist.data.rows import ObjectArray, RowBlock
 from mmdist.data.tokenizer import Tokenizer
 from mmdist.spec.data import ColumnsSpec
 
-__all__ = ["TASKS_PER_THREAD", "Collator", "PendingBatch"]
+__all__ = ["Collator", "PendingBatch"]
 
-_MOST_PICTURES_PER_TASK = 32
-TASKS_PER_THREAD = 2
-"""Decoding tasks of a batch for each thread: more than one, so that no thread waits for the slowest."""
+_PIXELS_PER_TASK = 64 * 64 * 64
+"""About 2 ms of decoding: a task for less costs more in handing over than it gains."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,16 @@ class Collator:
         labels = None if self.labels is None else LabelEncoder(self.labels)
         return prepare_rows(table, self.columns, origin, tokenizer=self.tokenizer, labels=labels, hashed=hashed)
 
-    def start(self, index: int, rows: RowBlock, pool: ThreadPoolExecutor, *, tasks: int) -> "PendingBatch":
-        """Starts a batch: its pictures are decoded by the pool, in about so many tasks."""
-        return PendingBatch(self, index, rows, pool, tasks)
+    def tasks(self, size: int) -> int:
+        """Tasks in which the pictures of a batch of so many places are decoded; each has at least one picture."""
+        height, width = self.image_size or (0, 0)
+        return max(1, min(size * height * width // _PIXELS_PER_TASK, size))
+
+    def start(
+        self, index: int, rows: RowBlock, pool: ThreadPoolExecutor, *, buffers: ImageBuffers | None = None
+    ) -> "PendingBatch":
+        """Starts a batch: its pictures are decoded by the pool, into one of the buffers where there are some."""
+        return PendingBatch(self, index, rows, pool, buffers or ImageBuffers(0))
 
     def collate(
         self, table: pa.Table, *, size: int | None = None, index: int = 0, origin: RowOrigin | None = None
@@ -87,13 +94,15 @@ class Collator:
             padded.put(numbers, rows, numbers)
             rows = padded
         with ThreadPoolExecutor(self.threads, thread_name_prefix="mmdist-decode") as pool:
-            return self.start(index, rows, pool, tasks=self.threads * TASKS_PER_THREAD).finish()
+            return self.start(index, rows, pool).finish()
 
 
 class PendingBatch:
     """A batch whose pictures are being decoded into its array."""
 
-    def __init__(self, collator: Collator, index: int, rows: RowBlock, pool: ThreadPoolExecutor, tasks: int) -> None:
+    def __init__(
+        self, collator: Collator, index: int, rows: RowBlock, pool: ThreadPoolExecutor, buffers: ImageBuffers
+    ) -> None:
         self._rows = rows
         self._index = index
         self._image_column = collator.columns.image or ""
@@ -102,8 +111,8 @@ class PendingBatch:
         self.decode_s = 0.0
         """Seconds that threads have decoded for; known when the batch is finished."""
         if rows.images is not None and collator.image_size is not None:
-            self._image = np.zeros((len(rows), *collator.image_size, 3), np.uint8)
-            self._decode(rows.images, self._image, collator.max_pixels, pool, tasks)
+            self._image = buffers.take((len(rows), *collator.image_size, 3))
+            self._decode(rows.images, self._image, collator, pool)
 
     def finish(self) -> Batch:
         """Waits for the decoding and gives the batch. Called once: it lets go of the encoded pictures."""
@@ -141,16 +150,18 @@ class PendingBatch:
         )
 
     def _decode(
-        self, images: ObjectArray, out: npt.NDArray[np.uint8], max_pixels: int, pool: ThreadPoolExecutor, tasks: int
+        self, images: ObjectArray, out: npt.NDArray[np.uint8], collator: Collator, pool: ThreadPoolExecutor
     ) -> None:
         wanted = [
             (place, data)
             for place, (data, reason) in enumerate(zip(images.tolist(), self._rows.reasons.tolist(), strict=True))
             if data is not None and reason is None
         ]
-        step = max(1, min(_MOST_PICTURES_PER_TASK, -(-len(wanted) // tasks)))
+        if len(wanted) < len(images):
+            out[images == None] = 0  # noqa: E711 - elementwise
+        step = -(-len(images) // collator.tasks(len(images)))
         self._decoding = [
-            pool.submit(_decode_pictures, wanted[start : start + step], out, max_pixels)
+            pool.submit(_decode_pictures, wanted[start : start + step], out, collator.max_pixels)
             for start in range(0, len(wanted), step)
         ]
 
@@ -167,14 +178,11 @@ class _Decoded(NamedTuple):
 
 def _decode_pictures(wanted: Sequence[tuple[int, memoryview]], out: npt.NDArray[np.uint8], max_pixels: int) -> _Decoded:
     start = time.perf_counter()
-    bad = []
-    for place, data in wanted:
-        try:
-            decode_image(data, out[place], max_pixels=max_pixels)
-        except BadImage as error:
-            bad.append((place, str(error)))
+    bad = decode_images(wanted, out, max_pixels=max_pixels)
     return _Decoded(bad, time.perf_counter() - start)
 
 
 def _sums(rows: RowBlock, which: npt.NDArray[np.bool_]) -> dict[str, int]:
+    if which.all():
+        return {name: sum_hashes(values) for name, values in rows.sums.items()}
     return {name: sum_hashes(values[which]) for name, values in rows.sums.items()}

@@ -5,9 +5,8 @@ XXH3-64(bytes) * (key | 1) mod 2^64, so a value counts only in its own row; the 
 docs/design/0002-content-ledger.md states it in full.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from mmdist.data.values import byte_views
 from mmdist.errors import DataRefusedError, Place
 
 __all__ = [
@@ -35,6 +35,9 @@ Int64Array = npt.NDArray[np.int64]
 CANONICAL_COLUMNS = ("id", "image", "text", "label")
 """Names that importing gives to a row's parts."""
 
+_MOST_COPIED_BYTES = 256
+"""Bytes per value up to which copies of the values are hashed faster than views of them."""
+_digest: Callable[[Any], int] = xxhash.xxh3_64_intdigest
 _NULL_HASH = np.uint64(xxhash.xxh3_64_intdigest(b"null", seed=1))
 
 
@@ -55,13 +58,20 @@ def stored_columns(names: Sequence[str]) -> HashedColumns:
     return HashedColumns("id" if "id" in hashed else None, hashed)
 
 
-def row_hashes(table: pa.Table, columns: HashedColumns, *, positions: Int64Array) -> dict[str, UInt64Array]:
+def row_hashes(
+    table: pa.Table,
+    columns: HashedColumns,
+    *,
+    positions: Int64Array,
+    views: Mapping[str, Sequence[memoryview | None]] | None = None,
+) -> dict[str, UInt64Array]:
     """The hash of each value, uint64 (n,) per column.
 
     Args:
         table: n rows, of one row group or of several.
         columns: Which columns are hashed; each must be in the table.
         positions: int64 (n,), each row's number in its row group. It keys rows without an id, and only those.
+        views: `byte_views` of columns where the caller has them already.
 
     Raises:
         DataRefusedError: when a column is of a type that has no bytes to hash (a float, a list, ...).
@@ -69,9 +79,12 @@ def row_hashes(table: pa.Table, columns: HashedColumns, *, positions: Int64Array
     keys = _row_keys(table, columns.key, positions)
     hashes = {}
     for name in columns.names:
-        hashes[name] = (
-            keys if name == columns.key else _value_hashes(table.column(name), name)[0] * (keys | np.uint64(1))
-        )
+        if name == columns.key:
+            hashes[name] = keys
+        elif views is not None and name in views:
+            hashes[name] = _view_hashes(views[name]) * (keys | np.uint64(1))
+        else:
+            hashes[name] = _value_hashes(table.column(name), name)[0] * (keys | np.uint64(1))
     return hashes
 
 
@@ -151,14 +164,20 @@ def _as_bytes(chunk: "pa.Array[Any]", name: str) -> "pa.Array[Any]":
     return chunk
 
 
+def _view_hashes(views: Sequence[memoryview | None]) -> UInt64Array:
+    try:
+        return np.fromiter(map(_digest, views), np.uint64, len(views))
+    except TypeError:
+        hashes = np.fromiter((0 if view is None else _digest(view) for view in views), np.uint64, len(views))
+        hashes[[view is None for view in views]] = _NULL_HASH
+        return hashes
+
+
 def _chunk_hashes(chunk: "pa.Array[Any]") -> UInt64Array:
-    count = len(chunk)
-    if count == 0:
-        return np.empty(0, np.uint64)
+    if chunk.nbytes > _MOST_COPIED_BYTES * len(chunk):
+        return _view_hashes(byte_views(chunk))
     is_large = pa.types.is_large_string(chunk.type) or pa.types.is_large_binary(chunk.type)
-    offsets, data = (memoryview(buffer if buffer is not None else b"").cast("B") for buffer in chunk.buffers()[1:])
-    bounds = np.frombuffer(offsets, np.int64 if is_large else np.int32)[
-        chunk.offset : chunk.offset + count + 1
-    ].tolist()
-    digest = xxhash.xxh3_64_intdigest
-    return np.fromiter((digest(data[start:end]) for start, end in pairwise(bounds)), np.uint64, count)
+    values: pa.Array[Any] = chunk.cast(pa.large_binary() if is_large else pa.binary())
+    if values.null_count:
+        values = values.fill_null(b"")
+    return np.fromiter(map(_digest, values.to_pylist()), np.uint64, len(values))

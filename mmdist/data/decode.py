@@ -1,6 +1,7 @@
-"""One encoded picture to pixels, straight into the batch's array. The header is judged before a pixel is decoded."""
+"""Encoded pictures to pixels, straight into the batch's array. The header is judged before a pixel is decoded."""
 
 import io
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +10,7 @@ from PIL import Image
 
 from mmdist.data.image_header import BadImage, ImageHeader, read_header
 
-__all__ = ["BadImage", "decode_image"]
+__all__ = ["BadImage", "decode_image", "decode_images", "decode_thumbnail"]
 
 _EXIF_ORIENTATION = 0x0112
 _WHITE = (255, 255, 255, 255)
@@ -41,13 +42,69 @@ def decode_image(data: bytes | memoryview, out: npt.NDArray[np.uint8], *, max_pi
     Raises:
         BadImage: where the bytes are no whole picture of these formats within the cap; it gives the reason.
     """
+    _decode(data, read_header(data), out, max_pixels)
+
+
+def decode_images(
+    wanted: Iterable[tuple[int, bytes | memoryview]], out: npt.NDArray[np.uint8], *, max_pixels: int
+) -> list[tuple[int, str]]:
+    """Decodes pictures into their places of a batch's array, each as `decode_image` does.
+
+    Pictures from one encoder begin with the same bytes up to their size. Where a JPEG begins with all the bytes that
+    the header of the one before it was read from, it has the same header, and that is not read again.
+
+    Args:
+        wanted: Places and encoded pictures.
+        out: uint8 (B, H, W, 3), contiguous, written in place; undefined at the places of bad pictures.
+        max_pixels: Largest picture, by its header, that is decoded.
+
+    Returns:
+        The places of bad pictures, each with its reason.
+    """
+    bad = []
+    known: ImageHeader | None = None
+    known_bytes, known_start = 0, b""
+    for place, data in wanted:
+        try:
+            if known is None or data[:known_bytes] != known_start:
+                known = None
+                header = read_header(data)
+                known_bytes = header.size_bytes
+                if known_bytes:
+                    known, known_start = header, bytes(data[:known_bytes])
+            else:
+                header = known
+            _decode(data, header, out[place], max_pixels)
+        except BadImage as error:
+            bad.append((place, str(error)))
+    return bad
+
+
+def decode_thumbnail(data: bytes | memoryview, side: int, *, max_pixels: int) -> npt.NDArray[np.uint8]:
+    """A small upright picture that keeps the ratio of its sides: uint8 (H, W, 3), neither side over `side`.
+
+    Raises:
+        BadImage: as `decode_image` does.
+    """
     header = read_header(data)
-    if header.pixels > max_pixels:
-        raise BadImage(f"{header.width} x {header.height} pixels by its header, over the cap of {max_pixels}")
+    if header.format != "JPEG":  # others may say only behind their pixels which way is up
+        _refuse_large(header.width, header.height, "by its header", max_pixels)
+        picture = _read_with_pillow(data, header, max_pixels)
+        picture.thumbnail((side, side), Image.Resampling.BILINEAR)
+        return np.array(picture)
+    height, width = (header.width, header.height) if header.orientation >= 5 else (header.height, header.width)
+    scale = min(1.0, side / max(height, width, 1))
+    out = np.empty((max(1, round(height * scale)), max(1, round(width * scale)), 3), np.uint8)
+    decode_image(data, out, max_pixels=max_pixels)
+    return out
+
+
+def _decode(data: bytes | memoryview, header: ImageHeader, out: npt.NDArray[np.uint8], max_pixels: int) -> None:
+    _refuse_large(header.width, header.height, "by its header", max_pixels)
     if header.format == "JPEG" and header.components in _SIMPLE_JPEG_COMPONENTS:
         _decode_jpeg(data, header, out)
     else:
-        _decode_with_pillow(data, header, out, max_pixels)
+        _put(_read_with_pillow(data, header, max_pixels), out)
 
 
 def _decode_jpeg(data: bytes | memoryview, header: ImageHeader, out: npt.NDArray[np.uint8]) -> None:
@@ -65,20 +122,22 @@ def _decode_jpeg(data: bytes | memoryview, header: ImageHeader, out: npt.NDArray
     _put(_turn(Image.fromarray(pixels), header.orientation), out)
 
 
-def _decode_with_pillow(
-    data: bytes | memoryview, header: ImageHeader, out: npt.NDArray[np.uint8], max_pixels: int
-) -> None:
+def _read_with_pillow(data: bytes | memoryview, header: ImageHeader, max_pixels: int) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data), formats=(header.format,)) as opened:
             # A frame may be larger than the canvas that the header names.
-            if opened.width * opened.height > max_pixels:
-                raise BadImage(f"{opened.width} x {opened.height} pixels in a frame, over the cap of {max_pixels}")
+            _refuse_large(opened.width, opened.height, "in a frame", max_pixels)
             opened.load()
-            _put(_turn(_to_rgb(opened), opened.getexif().get(_EXIF_ORIENTATION, 1)), out)
+            return _turn(_to_rgb(opened), opened.getexif().get(_EXIF_ORIENTATION, 1))
     except BadImage:
         raise
     except Exception as error:  # Pillow raises whatever its plugins meet, and none of it may stop a batch
         raise BadImage(f"{header.format} that cannot be decoded: {error}") from error
+
+
+def _refuse_large(width: int, height: int, where: str, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise BadImage(f"{width} x {height} pixels {where}, over the cap of {max_pixels}")
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:

@@ -43,6 +43,8 @@ class ImageHeader:
     height: int
     components: int = 0
     orientation: int = 1
+    size_bytes: int = 0
+    """JPEG: all that was looked at lies in so many first bytes. Other formats: 0."""
 
     @property
     def pixels(self) -> int:
@@ -98,7 +100,7 @@ def _jpeg(view: memoryview) -> ImageHeader:
         (length,) = struct.unpack_from(">H", view, position)
         if marker in _START_OF_FRAME:
             height, width, components = struct.unpack_from(">HHB", view, position + 3)
-            return ImageHeader("JPEG", width, height, components, orientation)
+            return ImageHeader("JPEG", width, height, components, orientation, position + 8)
         if marker == 0xE1 and bytes(view[position + 2 : position + 8]) == b"Exif\x00\x00":
             orientation = _exif_orientation(bytes(view[position + 8 : position + length]))
         if length < 2:

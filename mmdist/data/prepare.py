@@ -1,6 +1,7 @@
 """One row group as a batch needs it: tokens, labels, names and hashes in arrays, pictures still encoded in Arrow."""
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from mmdist.data.content import HashedColumns, group_weights, row_hashes
 from mmdist.data.labels import LabelEncoder
 from mmdist.data.rows import ObjectArray, RowBlock
 from mmdist.data.tokenizer import Tokenizer
-from mmdist.data.values import name_values, plain_column, text_values
+from mmdist.data.values import byte_views, name_values, plain_column, text_values
 from mmdist.errors import DataRefusedError, Place
 from mmdist.spec.data import ColumnsSpec
 
@@ -72,7 +73,9 @@ def prepare_rows(
     sums = {}
     if hashed is not None:
         weight = group_weights(np.array([origin.group], np.int64))
-        sums = {name: values * weight for name, values in row_hashes(table, hashed, positions=numbers).items()}
+        views = {} if images is None or columns.image is None else {columns.image: images.tolist()}
+        hashes = row_hashes(table, hashed, positions=numbers, views=views)
+        sums = {name: values * weight for name, values in hashes.items()}
     return RowBlock(
         row=origin.first_row + numbers,
         shard=np.full(count, origin.shard, np.object_),
@@ -89,23 +92,8 @@ def prepare_rows(
 
 def image_views(column: "pa.ChunkedArray[Any]") -> ObjectArray:
     """The values of a binary column as memoryviews of Arrow's memory, nothing copied; None for null."""
-    plain = plain_column(column)
-    views = np.full(len(plain), None, np.object_)
-    start = 0
-    for chunk in plain.chunks:
-        _, offsets, data = chunk.buffers()
-        count = len(chunk)
-        if offsets is not None and count:
-            kind = np.int64 if pa.types.is_large_binary(chunk.type) else np.int32
-            bounds = np.frombuffer(memoryview(offsets), kind)[chunk.offset :][: count + 1].tolist()
-            # Arrow's buffers are signed bytes; decoders want unsigned ones.
-            view = memoryview(b"" if data is None else data).cast("B")
-            for number in range(count):
-                views[start + number] = view[bounds[number] : bounds[number + 1]]
-        start += count
-    if plain.null_count:
-        views[plain.is_null().to_numpy()] = None
-    return views
+    views = chain.from_iterable(byte_views(chunk) for chunk in plain_column(column).chunks)
+    return np.fromiter(views, np.object_, len(column))
 
 
 def _ids(table: pa.Table, column: str | None, origin: RowOrigin, reasons: ObjectArray) -> ObjectArray:
@@ -114,8 +102,9 @@ def _ids(table: pa.Table, column: str | None, origin: RowOrigin, reasons: Object
         named, invalid = name_values(_column(table, column, "id"))
         _note(reasons, column, invalid)
         ids[:] = named
-    for row in np.flatnonzero(ids == None).tolist():  # noqa: E711 - elementwise
-        ids[row] = f"{origin.shard}#{origin.first_shard_row + row}"
+    if column is None or None in named:
+        for row in np.flatnonzero(ids == None).tolist():  # noqa: E711 - elementwise
+            ids[row] = f"{origin.shard}#{origin.first_shard_row + row}"
     return ids
 
 

@@ -16,16 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from mmdist.data.batches import Batch
-from mmdist.data.collate import TASKS_PER_THREAD, Collator, PendingBatch
+from mmdist.data.collate import Collator, PendingBatch
 from mmdist.data.dataset import Dataset
 from mmdist.data.feed import CachedFeed, Feed, GroupReader, LanesFeed
+from mmdist.data.image_buffers import ImageBuffers
 from mmdist.data.order import EpochPlan, LanesPlan
 from mmdist.data.places import Places
 
 __all__ = ["BatchStream", "StoragePlan", "default_threads", "scan"]
 
 _ROWS_PER_BLOCK = 2048
-_DECODING_BATCHES = 2
+_TASKS_PER_THREAD = 2
+"""Decoding tasks that wait or run, for each thread: more than one, so that no thread waits for the slowest."""
 _LOCAL_READERS = 2
 _REMOTE_READERS = 8
 
@@ -92,6 +94,9 @@ class BatchStream:
         self._read_pool = ThreadPoolExecutor(readers, thread_name_prefix="mmdist-read")
         self._decode_pool = ThreadPoolExecutor(collator.threads, thread_name_prefix="mmdist-decode")
         self._reader = GroupReader(dataset, collator, self._read_pool)
+        self._size = len(self._lanes) * plan.lane_places
+        self._decoding_batches = max(2, -(-collator.threads * _TASKS_PER_THREAD // collator.tasks(self._size)))
+        self._buffers = ImageBuffers(self._decoding_batches + prefetch)
         self._handover = _Handover(prefetch)
         self._decode_s = 0.0
         self._thread = threading.Thread(target=self._run, name="mmdist-stream", daemon=True)
@@ -143,7 +148,7 @@ class BatchStream:
             decoding: deque[PendingBatch] = deque()
             for pending in self._pending(feed):
                 decoding.append(pending)
-                if len(decoding) == _DECODING_BATCHES and not self._finish(decoding.popleft()):
+                if len(decoding) == self._decoding_batches and not self._finish(decoding.popleft()):
                     return
             while decoding:
                 if not self._finish(decoding.popleft()):
@@ -159,15 +164,14 @@ class BatchStream:
         return CachedFeed(lambda batch: plan.batch_places(batch, lanes), plan.batches, self._reader)
 
     def _pending(self, feed: Feed) -> Iterator[PendingBatch]:
-        size = len(self._lanes) * self._plan.lane_places
+        size = self._size
         per_block = max(1, _ROWS_PER_BLOCK // size)
-        tasks = self._collator.threads * TASKS_PER_THREAD
         for first in range(self._start_batch, self._plan.batches, per_block):
             count = min(per_block, self._plan.batches - first)
             block = feed.take(first, count)
             for number in range(count):
                 rows = block[number * size : (number + 1) * size]
-                yield self._collator.start(first + number, rows, self._decode_pool, tasks=tasks)
+                yield self._collator.start(first + number, rows, self._decode_pool, buffers=self._buffers)
 
     def _finish(self, pending: PendingBatch) -> bool:
         batch = pending.finish()

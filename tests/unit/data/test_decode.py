@@ -9,7 +9,7 @@ import pytest
 from pictures import SIDE, encoded, jpeg, pixels
 from PIL import Image
 
-from mmdist.data.decode import BadImage, decode_image
+from mmdist.data.decode import BadImage, decode_image, decode_images
 from mmdist.data.image_header import read_header
 
 RGB = pixels()
@@ -214,3 +214,31 @@ def test_reads_from_a_memoryview_of_arrow() -> None:
     buffer = pa.array([jpeg()], pa.binary()).buffers()[2]
     start = memoryview(buffer).cast("B")
     assert np.abs(decode(start).astype(int) - RGB).max() <= 4
+
+
+def test_pictures_that_share_a_header_are_decoded_as_each_alone() -> None:
+    shades = [np.full((SIDE, SIDE, 3), shade, np.uint8) for shade in (0, 90, 200)]
+    forged = bytearray(jpeg(shades[1]))
+    frame = forged.index(b"\xff\xc0")
+    forged[frame + 5 : frame + 9] = b"\xff\xdc\xff\xdc"
+    data = [jpeg(shades[0]), jpeg(shades[1]), bytes(forged), jpeg(shades[2]), jpeg(shades[1])[:40], b"", jpeg(GREY)]
+    data += [jpeg(RGB, exif=pictures.exif(6)), jpeg(RGB), encoded(RGB, "PNG"), jpeg(shades[2], quality=30)]
+    out = np.zeros((len(data), SIDE, SIDE, 3), np.uint8)
+    views = [(place, memoryview(value)) for place, value in enumerate(data)]
+    bad = dict(decode_images(views, out, max_pixels=1_000_000))
+    assert sorted(bad) == [2, 4, 5]
+    for place, value in enumerate(data):
+        if place in bad:
+            with pytest.raises(BadImage) as raised:
+                decode(value)
+            assert bad[place] == str(raised.value)
+        else:
+            assert np.array_equal(out[place], decode(value))
+
+
+def test_a_header_says_how_far_it_was_read() -> None:
+    data = jpeg(RGB, exif=pictures.exif(6))
+    header = read_header(data)
+    assert read_header(data[: header.size_bytes]) == header
+    with pytest.raises(BadImage, match="cut within the header"):
+        read_header(data[: header.size_bytes - 1])

@@ -213,7 +213,7 @@ def test_an_error_of_ours_is_raised_too(dataset: Dataset, monkeypatch: pytest.Mo
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a bug in the decoder")
 
-    monkeypatch.setattr("mmdist.data.collate.decode_image", broken)
+    monkeypatch.setattr("mmdist.data.collate.decode_images", broken)
     with pytest.raises(RuntimeError, match="a bug in the decoder"):
         batches(dataset, plan_of(dataset))
     assert streaming_threads() == []

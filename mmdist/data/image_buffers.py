@@ -1,0 +1,46 @@
+"""Memory for the pictures of batches, used again once nobody holds it: fresh memory costs more than copying it. No I/O.
+
+A fresh array of a batch's size is mapped page by page at its first use and unmapped at its end, each time anew.
+"""
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["ImageBuffers"]
+
+
+class ImageBuffers:
+    """Arrays of one shape, uint8. Safe to use from several threads.
+
+    An array comes back by itself when it and all views of it are gone, however many the holder has made; nothing
+    has to be given back by hand, and what is still in use is never handed out.
+    """
+
+    def __init__(self, most_kept: int) -> None:
+        """Keeps at most so many arrays that nobody uses."""
+        self._idle: deque[npt.NDArray[np.uint8]] = deque(maxlen=most_kept)
+
+    def take(self, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+        """An array of this shape with whatever it held before."""
+        try:
+            memory = self._idle.pop()
+        except IndexError:
+            memory = np.empty(shape, np.uint8)
+        if memory.shape != shape:
+            memory = np.empty(shape, np.uint8)
+        return np.asarray(_Loan(memory, self._idle))
+
+
+class _Loan:
+    """Owns an array for as long as a view of it lives: numpy's views hold on to the object at their base."""
+
+    def __init__(self, memory: npt.NDArray[np.uint8], idle: "deque[npt.NDArray[np.uint8]]") -> None:
+        self.__array_interface__: dict[str, Any] = memory.__array_interface__
+        self._memory = memory
+        self._idle = idle
+
+    def __del__(self) -> None:
+        self._idle.append(self._memory)

@@ -1,0 +1,31 @@
+import gc
+
+import numpy as np
+
+from mmdist.data.image_buffers import ImageBuffers
+
+SHAPE = (2, 3, 3, 3)
+
+
+def test_memory_in_use_is_never_handed_out_and_comes_back_with_its_last_view() -> None:
+    buffers = ImageBuffers(4)
+    first = buffers.take(SHAPE)
+    address = first.ctypes.data
+    view = first[1:].reshape(-1)[3:]
+    del first
+    gc.collect()
+    second = buffers.take(SHAPE)
+    assert not np.shares_memory(second, view)
+    del view
+    gc.collect()
+    assert buffers.take(SHAPE).ctypes.data == address
+
+
+def test_no_more_is_kept_than_asked_for_and_no_other_shape() -> None:
+    buffers = ImageBuffers(1)
+    held = [buffers.take(SHAPE) for _ in range(3)]
+    held.clear()
+    gc.collect()
+    assert len(buffers._idle) == 1
+    assert buffers.take((5, 3, 3, 3)).shape == (5, 3, 3, 3)
+    assert ImageBuffers(0).take(SHAPE).flags.writeable
