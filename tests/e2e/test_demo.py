@@ -38,7 +38,8 @@ def test_a_run_is_found_and_told_of_without_a_cluster(demo: Demo) -> None:
     assert "succeeded" in text
     logs = mmdist("logs", "openmoji@latest", "-f", cwd=demo.folder).stdout
     assert "0001-worker-0.0 | " in logs
-    kinds = [json.loads(line)["event"] for line in mmdist("logs", "--events", cwd=demo.folder).stdout.splitlines()]
+    lines = mmdist("logs", demo.run_id, "--events", cwd=demo.folder).stdout.splitlines()
+    kinds = [json.loads(line)["event"] for line in lines]
     assert kinds[:2] == ["submitted", "attempt-started"]
     assert kinds[-1] == "finished"
 
