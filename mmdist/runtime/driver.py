@@ -9,7 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, NoReturn
 
 from mmdist.errors import MmdistError, ResourceError, StopRequestedError
@@ -35,6 +35,8 @@ class Attempt:
         self.job = job
         self.events = events
         self.exit_code: int | None = None
+        self.failure: MmdistError | None = None
+        """What ended the attempt, where it did not succeed."""
         self.is_over = threading.Event()
         self._note: dict[str, Any] = {"attempt": events.attempt, "phase": "start-ray"}
         self._noted_s = 0.0
@@ -48,12 +50,11 @@ class Attempt:
         return thread
 
     def finish(self, state: str, exit_code: int, **facts: Any) -> None:
-        """Writes the last event of this attempt, once."""
+        """Writes the last event of this attempt, once. Raises StorageError where storage does not take it."""
         with self._finishing:
-            if self.exit_code is not None:
-                return
-            self.exit_code = exit_code
-            self.events.write("finished", state=state, exit_code=exit_code, **facts)
+            if self.exit_code is None:
+                self.events.write("finished", state=state, exit_code=exit_code, **facts)
+                self.exit_code = exit_code
 
     def _drive(self, ray_session: Callable[[], AbstractContextManager[str]]) -> None:
         heart = threading.Thread(target=self._beat, name="mmdist-heartbeat", daemon=True)
@@ -81,13 +82,14 @@ class Attempt:
 
     def _fail(self, error: BaseException) -> None:
         traceback.print_exception(error)
-        failure = unwrap(error)
+        self.failure = failure = unwrap(error)
         state = "stopped" if isinstance(failure, StopRequestedError) else "failed"
         try:
             self.finish(state, failure.exit_code, failure=error_record(failure))
         except MmdistError:
             # Storage is gone too; the exit code still tells, and the run will show as interrupted.
             traceback.print_exc()
+            self.exit_code = failure.exit_code
 
     def _progress(self, **facts: Any) -> None:
         if facts.get("phase") not in (None, self._note.get("phase")):
@@ -174,7 +176,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
 
     def at_once() -> None:
-        attempt.finish("stopped", StopRequestedError.exit_code)
+        with suppress(MmdistError):
+            attempt.finish("stopped", StopRequestedError.exit_code)
         os._exit(StopRequestedError.exit_code)
 
     def session() -> AbstractContextManager[str]:

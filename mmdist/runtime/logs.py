@@ -4,6 +4,7 @@ A file is `logs/ATTEMPT-WRITER-SEQ.log`. On a local disk a process writes one fi
 nothing appends, what was printed since the last look is shipped as the next file.
 """
 
+import io
 import os
 import sys
 import tempfile
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from mmdist.errors import StorageError
 from mmdist.storage import Store
@@ -24,6 +26,8 @@ SHIP_EVERY_S = 3.0
 @contextmanager
 def captured_output(run: Store, attempt: int, writer: str) -> Iterator[tuple[int, int]]:
     """Sends file descriptors 1 and 2 of this process to a log of the run, libraries written in C included.
+
+    Words that a full disk has no room for are lost: a log must not end the work it tells of.
 
     Yields:
         Copies of the descriptors that they were before, for those who must still reach the terminal.
@@ -43,16 +47,43 @@ def captured_output(run: Store, attempt: int, writer: str) -> Iterator[tuple[int
     os.dup2(target, 2)
     os.close(target)
     shipper = None if run.is_local else _Shipper(run, stem, path)
+    streams = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = _words_to(1), _words_to(2)
     try:
         yield before
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OSError):
+            streams[0].flush()
+            streams[1].flush()
+        sys.stdout, sys.stderr = streams
         for number, copy in zip((1, 2), before, strict=True):
             os.dup2(copy, number)
             os.close(copy)
         if shipper is not None:
             shipper.close()
+
+
+class _Words(io.RawIOBase):
+    """A descriptor to print to, which loses what it cannot write."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def write(self, data: Any) -> int:
+        with suppress(OSError):
+            return os.write(self._descriptor, data)
+        return len(data)
+
+
+def _words_to(descriptor: int) -> io.TextIOWrapper:
+    buffered = io.BufferedWriter(_Words(descriptor))
+    return io.TextIOWrapper(buffered, encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
 class _Shipper:

@@ -5,7 +5,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -156,14 +157,19 @@ def _here(run: Store, overrides: Sequence[str], log_format: LogFormat, stream: T
         view.show(follower.look())
         view.close()
         thread.join()
-    return _ended(run, read_run_state(run), attempt.exit_code)
+    state = read_run_state(run)
+    if attempt.failure is not None and not state.is_over:
+        # Storage did not take the last event: this process alone knows how the attempt ended.
+        state = replace(state, state="failed", exit_code=attempt.exit_code, error=error_record(attempt.failure))
+    return _ended(run, state, attempt.exit_code)
 
 
 def _end_at_once(attempt: Attempt, view: View, shown: TextIO) -> None:
     """The second Ctrl-C: Ray's processes end with this one."""
     view.close()
     failure = StopRequestedError("stopped at once, by a second interrupt")
-    attempt.finish("stopped", failure.exit_code, failure=error_record(failure))
+    with suppress(MmdistError):
+        attempt.finish("stopped", failure.exit_code, failure=error_record(failure))
     shown.write(f"stopped at once\nresume with: mmdist submit --resume {attempt.run.url}\n")
     shown.flush()
     os._exit(failure.exit_code)

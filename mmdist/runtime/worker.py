@@ -4,6 +4,7 @@ import os
 import socket
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from mmdist.errors import MmdistError, StopRequestedError
@@ -73,7 +74,9 @@ def _framed(run: Store, events: EventWriter, work: Callable[[], Any], *, others:
             fatal = isinstance(failure, StopRequestedError) or not _may_be_cured(error, others=others)
             record = {**error_record(failure), "fatal": fatal}
             if not isinstance(failure, StopRequestedError):
-                events.write("failed", **record)
+                # A full disk takes no event either; the record still goes back to the driver.
+                with suppress(MmdistError):
+                    events.write("failed", **record)
             # With others waiting in a collective, only an error ends them all; the new group finds the record.
             if others and not isinstance(failure, StopRequestedError):
                 raise

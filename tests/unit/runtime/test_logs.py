@@ -67,3 +67,22 @@ def test_following_ends_with_the_run_and_loses_nothing(tmp_path):
     run.write_bytes("logs/0001-driver-000000.log", b"first\nlast\n")
     is_over.set()
     assert [text for _, text in texts] == ["last\n"]
+
+
+def test_words_that_a_full_disk_does_not_take_end_nothing(tmp_path):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "0001-driver-000000.log").symlink_to("/dev/full")
+    program = (
+        "import sys, traceback\n"
+        "from mmdist.runtime.logs import captured_output\n"
+        "from mmdist.storage import open_store\n"
+        "with captured_output(open_store(sys.argv[1]), 1, 'driver') as (out, _):\n"
+        "    print('lost' * 10_000, flush=True)\n"
+        "    try:\n"
+        "        raise ValueError('lost too')\n"
+        "    except ValueError:\n"
+        "        traceback.print_exc()\n"
+        "    print('and this', end='')\n"
+        "print('after')\n"
+    )
+    assert run_python(program, str(tmp_path)) == "after\n"
