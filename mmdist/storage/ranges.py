@@ -11,7 +11,7 @@ from mmdist.errors import Place, StorageError
 from mmdist.storage.cache import RangeCache
 from mmdist.storage.retry import RetryPolicy, TruncatedError
 
-__all__ = ["Identity", "RangeFile"]
+__all__ = ["Identity", "RangeFile", "read_whole"]
 
 _MARK_BYTES = 16
 
@@ -72,8 +72,6 @@ class RangeFile:
         Raises:
             StorageError: when storage fails for good, or the file was replaced since it was opened.
         """
-        if count == 0:
-            return pa.py_buffer(b"")
         key = (self._url, self.identity.size_bytes, self.identity.tag, start, count)
         if self._cache is not None and (kept := self._cache.get(key)) is not None:
             return kept
@@ -120,7 +118,7 @@ class RangeFile:
         if self._native is None:
             self._native = self._open_again()
         try:
-            return _read_whole(self._native, start, count)
+            return read_whole(self._native, start, count)
         except Exception:
             self._native = None
             raise
@@ -142,7 +140,10 @@ def _replaced(url: str, expected: Identity, received: Identity) -> StorageError:
     )
 
 
-def _read_whole(native: pa.NativeFile, start: int, count: int) -> pa.Buffer:
+def read_whole(native: pa.NativeFile, start: int, count: int) -> pa.Buffer:
+    """Bytes within a file. Raises TruncatedError unless all of them came."""
+    if count == 0:
+        return pa.py_buffer(b"")
     buffer = pa.allocate_buffer(count)
     view = memoryview(buffer).cast("B")
     # pyarrow's S3 reader takes an answer that is too short, but says so in its headers, as whole: the rest of the

@@ -24,7 +24,7 @@ from mmdist.storage.backend import Backend, open_backend
 from mmdist.storage.cache import RangeCache
 from mmdist.storage.conditional_put import UnsupportedError
 from mmdist.storage.local import local_error, make_folder_durably, sync, write_durably
-from mmdist.storage.ranges import RangeFile
+from mmdist.storage.ranges import Identity, RangeFile, read_whole
 from mmdist.storage.retry import storage_error
 
 __all__ = ["Entry", "Store", "is_remote", "open_store"]
@@ -93,14 +93,14 @@ class Store:
     def read_bytes(self, path: str) -> bytes:
         """The whole file. Raises FileNotFoundError where there is none."""
         if self._remote is not None:
-            return self._read_remote(path)
+            return self._read_remote(self._remote, path)
         with self._named(path), self.filesystem.open_input_stream(self.full_path(path), compression=None) as stream:
             return bytes(stream.read())
 
     def open_file(self, path: str) -> pa.NativeFile:
         """The file, for random access. Raises FileNotFoundError where there is none."""
         if self._remote is not None:
-            return pa.PythonFile(self._open_ranges(path, self._cache), mode="r")  # type: ignore[arg-type]
+            return pa.PythonFile(self._open_ranges(self._remote, path), mode="r")  # type: ignore[arg-type]
         with self._named(path):
             return self.filesystem.open_input_file(self.full_path(path))
 
@@ -219,24 +219,32 @@ class Store:
         except (OSError, pa.ArrowException) as error:
             raise (local_error if self.is_local else storage_error)(error, where) from error
 
-    def _open_ranges(self, path: str, cache: RangeCache | None) -> RangeFile:
-        remote, full = self._remote, self.full_path(path)
-        assert remote is not None
-        return RangeFile(lambda: remote.open_native(full), f"{self.url}/{path}", remote.policy, cache)
+    def _open_ranges(self, remote: Backend, path: str) -> RangeFile:
+        full = self.full_path(path)
+        return RangeFile(lambda: remote.open_native(full), f"{self.url}/{path}", remote.policy, self._cache)
 
-    def _read_remote(self, path: str) -> bytes:
-        file = self._open_ranges(path, None)
-        size = file.identity.size_bytes
-        if size <= _PART_BYTES:
-            return file.read()
+    def _read_remote(self, remote: Backend, path: str) -> bytes:
+        full = self.full_path(path)
 
-        def read(start: int) -> pa.Buffer:
-            part = self._open_ranges(path, None)
-            part.expect(file.identity)
-            return part.read_range(start, min(_PART_BYTES, size - start))
+        def read() -> bytes | Identity:
+            native, identity = remote.open_native(full)
+            with native:
+                if identity.size_bytes > _PART_BYTES:
+                    return identity
+                # Each attempt opens the file anew: small files may be replaced (live notes are).
+                return read_whole(native, 0, identity.size_bytes).to_pybytes()
+
+        found = self._run("read", path, read)
+        if isinstance(found, bytes):
+            return found
+
+        def read_part(start: int) -> pa.Buffer:
+            part = self._open_ranges(remote, path)
+            part.expect(found)
+            return part.read_range(start, min(_PART_BYTES, found.size_bytes - start))
 
         with ThreadPoolExecutor(_PARALLEL_PARTS) as pool:
-            return b"".join(pool.map(read, range(0, size, _PART_BYTES)))
+            return b"".join(pool.map(read_part, range(0, found.size_bytes, _PART_BYTES)))
 
     def _make_parent(self, full: str) -> None:
         if isinstance(self.filesystem, fs.PyFileSystem):

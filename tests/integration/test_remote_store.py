@@ -236,6 +236,24 @@ def test_a_file_that_is_replaced_while_it_is_read_is_refused(store: Store, proxy
             file.read(10)
 
 
+def test_a_small_file_may_be_replaced_between_the_attempts_to_read_it(
+    store: Store, proxy: FaultyProxy, s3_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write_bytes("note", b"a long note")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{s3_port}")
+    direct = open_store(store.url)
+
+    def replace_once(request: Request) -> str | None:
+        if proxy.broken or request.method != "GET":
+            return None
+        direct.write_bytes("note", b"short")
+        return "503"
+
+    proxy.set(replace_once)
+    assert store.read_bytes("note") == b"short"
+    assert proxy.broken == 1
+
+
 def test_secrets_and_queries_have_no_place_in_a_url() -> None:
     with pytest.raises(StorageError, match="has no secrets") as caught:
         open_store(f"s3://{ACCESS_KEY}:hidden@{BUCKET}/runs")
