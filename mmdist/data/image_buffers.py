@@ -3,13 +3,17 @@
 A fresh array of a batch's size is mapped page by page at its first use and unmapped at its end, each time anew.
 """
 
+import math
 from collections import deque
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ImageBuffers"]
+__all__ = ["ALIGNMENT_BYTES", "ImageBuffers"]
+
+ALIGNMENT_BYTES = 64
+"""Each array begins at a multiple of it: tensor libraries take such memory as it is, and copy any other."""
 
 
 class ImageBuffers:
@@ -28,10 +32,17 @@ class ImageBuffers:
         try:
             memory = self._idle.pop()
         except IndexError:
-            memory = np.empty(shape, np.uint8)
+            memory = _aligned(shape)
         if memory.shape != shape:
-            memory = np.empty(shape, np.uint8)
+            memory = _aligned(shape)
         return np.asarray(_Loan(memory, self._idle))
+
+
+def _aligned(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    size = math.prod(shape)
+    memory = np.empty(size + ALIGNMENT_BYTES, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT_BYTES
+    return memory[start : start + size].reshape(shape)
 
 
 class _Loan:

@@ -12,6 +12,7 @@ from mmdist.errors import JobFileError, Place
 from mmdist.models.fusion import build_fusion
 from mmdist.models.image import build_image_tower
 from mmdist.models.tasks import ClassificationHead, probabilities
+from mmdist.models.tensors import to_tensor
 from mmdist.models.text import build_text_tower
 from mmdist.spec.model import ModelSpec
 
@@ -90,7 +91,7 @@ def make_predict_fn(model: Any) -> Callable[[Mapping[str, npt.NDArray[Any]]], np
         return probabilities(model(ready, training=False))
 
     def predict(arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
-        result: npt.NDArray[np.float32] = forward({name: tf.convert_to_tensor(arrays[name]) for name in names}).numpy()
+        result: npt.NDArray[np.float32] = forward({name: to_tensor(arrays[name]) for name in names}).numpy()
         return result
 
     return predict

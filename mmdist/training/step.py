@@ -17,6 +17,7 @@ from mmdist.data.augmentation import Partners, augment
 from mmdist.data.augmentation_draws import augmentation_arrays
 from mmdist.data.batches import Batch
 from mmdist.models.tasks import classification_sums
+from mmdist.models.tensors import to_tensor
 from mmdist.spec.data import AugmentSpec
 
 __all__ = ["StepSums", "Steps"]
@@ -102,7 +103,7 @@ class Steps:
         def part(context: Any) -> dict[str, Any]:
             number = context.replica_id_in_sync_group
             start = (number - first_replica) * per_replica
-            tensors = {name: tf.convert_to_tensor(array[start : start + per_replica]) for name, array in arrays.items()}
+            tensors = {name: to_tensor(array[start : start + per_replica]) for name, array in arrays.items()}
             votes = float(stop and number == self._first_replica)
             return {**tensors, "stop": tf.constant(votes, tf.float32)}
 

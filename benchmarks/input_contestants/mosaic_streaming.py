@@ -1,0 +1,41 @@
+"""MosaicML Streaming: its own shards, shuffled, read by a PyTorch loader with two workers."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import simplejpeg
+from contestant import BATCH, serve
+from streaming import MDSWriter, StreamingDataset
+from torch.utils.data import DataLoader
+
+
+class Pictures(StreamingDataset):
+    """Decodes each picture as it is asked for."""
+
+    def __getitem__(self, at: int) -> np.ndarray:
+        """One picture, uint8 (H, W, 3)."""
+        return simplejpeg.decode_jpeg(super().__getitem__(at)["image"], "RGB")
+
+
+def prepare(shards: Path, scratch: Path, side: int) -> Callable[[int], Iterator[int]]:
+    """Converts the shards, unless that was done."""
+    folder = scratch / "mds"
+    if not (folder / "index.json").exists():
+        with MDSWriter(out=str(folder), columns={"image": "bytes"}) as writer:
+            for path in sorted(shards.glob("*.parquet")):
+                for data in pq.read_table(path)["image"].to_pylist():
+                    writer.write({"image": data})
+    pictures = Pictures(local=str(folder), shuffle=True, batch_size=BATCH, num_canonical_nodes=1)
+    loader = DataLoader(pictures, batch_size=BATCH, num_workers=2)
+
+    def epoch(number: int) -> Iterator[int]:
+        for batch in loader:
+            yield int(batch.shape[0])
+
+    return epoch
+
+
+if __name__ == "__main__":
+    serve(prepare)
