@@ -62,13 +62,14 @@ def open_backend(url: str) -> tuple[Backend, str]:
             received=url,
             remedy="set AWS_ENDPOINT_URL and the like in the environment (docs/how-to/storage.md)",
         )
-    if parts.password is not None:
+    host = parts.netloc.rpartition("@")[2]
+    if parts.password is not None or (parts.scheme == "s3" and host != parts.netloc):
         raise StorageError(
             "a storage URL has no secrets: it is shown, logged and kept with the run",
-            received=f"{parts.scheme}://***@{parts.netloc.rpartition('@')[2]}{parts.path}",
+            received=f"{parts.scheme}://***@{host}{parts.path}",
             remedy="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what the storage uses, in the environment",
         )
-    if not parts.netloc and parts.scheme in ("s3", "gs", "gcs"):
+    if not host and parts.scheme in ("s3", "gs", "gcs"):
         raise StorageError(f"{url} names no bucket", expected=f"{parts.scheme}://BUCKET/PATH", received=url)
     environment = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith(_ENVIRONMENT)))
     try:
@@ -77,7 +78,7 @@ def open_backend(url: str) -> tuple[Backend, str]:
         raise type(error)(
             error.message, expected=error.expected, received=error.received, place=Place(url), remedy=error.remedy
         ) from error
-    root = f"{parts.netloc}{parts.path}" if backend.is_object_store else _foreign_root(backend.filesystem, url)
+    root = f"{host}{parts.path}" if backend.is_object_store else _foreign_root(backend.filesystem, url)
     return backend, root
 
 

@@ -41,3 +41,8 @@ def test_a_filesystem_that_is_not_installed_is_named_with_its_remedy() -> None:
 def test_a_filesystem_that_nobody_knows_is_refused() -> None:
     with pytest.raises(StorageError, match=r"no filesystem is known for nothing://(.|\n)*s3://BUCKET/PATH"):
         open_store("nothing://host/path")
+
+
+def test_a_bucket_of_google_is_opened_with_or_without_credentials() -> None:
+    assert open_store("gs://bucket/runs").root == "bucket/runs"
+    assert open_store("gs://anonymous@bucket/runs").child("r1").root == "bucket/runs/r1"
