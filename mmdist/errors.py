@@ -15,6 +15,7 @@ __all__ = [
     "TrainingFailedError",
     "UsageError",
     "WorkerLostError",
+    "words_of",
 ]
 
 
@@ -149,3 +150,11 @@ class StopRequestedError(MmdistError):
     """The user asked to stop: exit 130."""
 
     exit_code = 130
+
+
+def words_of(error: BaseException) -> str:
+    """What a library's error says, for `received`: its words in one line, without the name that programs know it by."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if not text.strip() or isinstance(error, KeyError):  # a KeyError says nothing but the key
+        return f"{type(error).__name__} {text}".strip()
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())

@@ -18,7 +18,7 @@ from mmdist.data.footers import ShardFooter, read_footer
 from mmdist.data.index import INDEX_FILE, RowGroupIndex, is_shard_name, read_index
 from mmdist.data.readers import ReaderPool
 from mmdist.data.roles import columns_by_role
-from mmdist.errors import DataRefusedError, Place
+from mmdist.errors import DataRefusedError, Place, words_of
 from mmdist.spec.data import CacheSpec, ColumnsSpec
 from mmdist.storage import Store, open_cache, open_store
 
@@ -77,7 +77,7 @@ class Dataset:
             raise DataRefusedError(
                 f"row group {number} of the shard is damaged",
                 expected="pages that agree with their checksums",
-                received=f"{type(error).__name__}: {error}",
+                received=words_of(error),
                 place=place,
                 remedy="bring the shard back from its source, or import again",
             ) from error
@@ -153,6 +153,13 @@ def open_dataset(url: str, cache: CacheSpec | None = None) -> Dataset:
 
 
 def _list_shards(store: Store) -> list[str]:
+    if store.is_local and Path(store.root).is_file():
+        raise DataRefusedError(
+            "the path leads to a file",
+            expected="a folder of Parquet shards",
+            place=Place(file=store.url),
+            remedy=f"name the folder that it lies in: {Path(store.root).parent}",
+        )
     if not store.exists():
         raise DataRefusedError(
             "there is no such folder", place=Place(file=store.url), remedy="check the path, or import the dataset first"

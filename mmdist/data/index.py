@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmdist.data.schema_guard import open_parquet
-from mmdist.errors import DataRefusedError, Place
+from mmdist.errors import DataRefusedError, Place, words_of
 from mmdist.storage import Store
 
 __all__ = ["INDEX_FILE", "RowGroupFacts", "RowGroupIndex", "is_shard_name", "read_index", "write_index"]
@@ -155,7 +155,7 @@ def read_index(split: Store) -> tuple[RowGroupIndex, str]:
     except DataRefusedError as error:
         raise _refused(split, "the index cannot be read", f"{error.message} ({error.received})") from error
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise _refused(split, "the index cannot be read", f"{type(error).__name__}: {error}") from error
+        raise _refused(split, "the index cannot be read", words_of(error)) from error
     if note.get("version") != VERSION:
         raise _refused(split, "the index is of another version of mmdist", f"version {note.get('version')}")
     for shard in index.shards:

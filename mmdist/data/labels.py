@@ -13,7 +13,7 @@ from mmdist.errors import DataRefusedError
 if TYPE_CHECKING:
     from mmdist.data.dataset import Dataset
 
-__all__ = ["LabelEncoder", "learn_labels"]
+__all__ = ["LabelEncoder", "is_blank", "learn_labels"]
 
 _MOST_LABELS = 100_000
 _SHOWN_CHARACTERS = 60
@@ -35,7 +35,7 @@ class LabelEncoder:
             if number is not None:
                 indices[row] = number
             elif row not in reasons:
-                reasons[row] = "no label (null)" if value is None else f"unknown label {_shown(value)}"
+                reasons[row] = _no_label(value)
         return indices, reasons
 
 
@@ -44,7 +44,7 @@ def learn_labels(dataset: "Dataset", column: str, progress: Callable[[int], None
 
     Args:
         dataset: The training split.
-        column: The column with the labels; nulls and labels that are not valid UTF-8 are left out.
+        column: The column with the labels; nulls, blanks and what is not valid UTF-8 are left out.
         progress: Called with the number of rows read so far.
 
     Raises:
@@ -54,7 +54,7 @@ def learn_labels(dataset: "Dataset", column: str, progress: Callable[[int], None
     rows = 0
     for group in range(len(dataset.index)):
         values, _ = name_values(dataset.read_row_group(group, [column]).column(column))
-        found.update(value for value in values if value is not None)
+        found.update(value for value in values if value is not None and not is_blank(value))
         rows += len(values)
         if progress is not None:
             progress(rows)
@@ -74,6 +74,17 @@ def learn_labels(dataset: "Dataset", column: str, progress: Callable[[int], None
             remedy="check data.columns.label, and the split's folder",
         )
     return labels
+
+
+def is_blank(label: str | None) -> bool:
+    """Whether a row has no label: null, or nothing but white space, as tables write it."""
+    return label is None or not label.strip()
+
+
+def _no_label(label: str | None) -> str:
+    if label is None:
+        return "no label (null)"
+    return "no label (blank)" if is_blank(label) else f"unknown label {_shown(label)}"
 
 
 def _shown(label: str) -> str:

@@ -120,7 +120,7 @@ class BadRowBudget:
         if self._quarantine.rows <= self.limit:
             return
         self._quarantine.flush()
-        reasons = "; ".join(f"{row.shard}#{row.row} {row.column}: {row.reason}" for row in self._first)
+        reasons = "; ".join(f"{f'{row.shard}#{row.row} {row.column}'.rstrip()}: {row.reason}" for row in self._first)
         raise DataRefusedError(
             "a row cannot be used, and on_bad_row is `fail`" if self._fail else "too many rows cannot be used",
             expected="no bad row" if self._fail else f"at most {self.limit} bad rows (max_bad_rows: {self._stated})",

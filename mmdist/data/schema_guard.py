@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from mmdist.errors import DataRefusedError, Place
+from mmdist.errors import DataRefusedError, Place, words_of
 from mmdist.storage import Store
 
 __all__ = ["check_schema", "footer_sum", "open_parquet", "open_summed", "plain_type"]
@@ -24,7 +24,7 @@ _TAIL_BYTES = 8
 _FIRST_READ_BYTES = 64 * 1024
 _ARROW_SCHEMA_KEY = b"ARROW:schema"
 _EXTENSION_KEY = b"ARROW:extension:"
-_REPAIR = "write the shard again, or take it out of the folder"
+_REPAIR = "write the file again, or take it out of the folder"
 
 
 def open_parquet(store: Store, path: str, *, expected_sum: int | None = None) -> pq.ParquetFile:
@@ -80,7 +80,7 @@ def open_summed(store: Store, path: str) -> tuple[pq.ParquetFile, int]:
         raise DataRefusedError(
             "the shard's footer cannot be read",
             expected="a whole Parquet file",
-            received=f"{type(error).__name__}: {error}",
+            received=words_of(error),
             place=place,
             remedy=_REPAIR,
         ) from error
@@ -114,6 +114,11 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
+def _shown(data: bytes) -> str:
+    text = data.decode("ascii", errors="replace")
+    return text if text.isprintable() and text.isascii() else data.hex(" ")
+
+
 def _read_footer(file: pa.NativeFile, place: Place) -> bytes:
     size = file.size()
     if size == 0:
@@ -123,9 +128,9 @@ def _read_footer(file: pa.NativeFile, place: Place) -> bytes:
         raise DataRefusedError("the shard is encrypted", place=place, remedy="write it without encryption")
     if size < len(_MAGIC) + _TAIL_BYTES or tail[-4:] != _MAGIC:
         raise DataRefusedError(
-            "the shard is no Parquet file, or was cut off",
-            expected=f"{_MAGIC!r} as the last 4 bytes",
-            received=f"{tail[-4:]!r} ({size} bytes in all)",
+            "the file is no Parquet file, or was cut off",
+            expected=f"{_MAGIC.decode()} as the last 4 bytes",
+            received=f"{_shown(tail[-4:])} ({size} bytes in all)",
             place=place,
             remedy=_REPAIR,
         )

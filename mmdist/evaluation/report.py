@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from mmdist.data.schema_guard import open_parquet
-from mmdist.errors import DataRefusedError, Place, StorageError
+from mmdist.errors import DataRefusedError, Place, StorageError, words_of
 from mmdist.evaluation.page import render_page
 from mmdist.evaluation.paths import EVALUATION, MISTAKES, REPORT_HTML, REPORT_JSON
 from mmdist.evaluation.record import build_report
@@ -43,7 +43,7 @@ def _read_mistakes(run: Store) -> list[dict[str, Any]]:
     except (OSError, ValueError, pa.ArrowException, DataRefusedError) as error:
         raise StorageError(
             "the recorded mistakes cannot be read",
-            received=getattr(error, "message", None) or f"{type(error).__name__}: {error}",
+            received=getattr(error, "message", None) or words_of(error),
             place=place,
             remedy=remedy,
         ) from error

@@ -3,6 +3,7 @@
 import numpy as np
 
 from mmdist.data.decode import BadImage, decode_image
+from mmdist.data.labels import is_blank
 from mmdist.importing.sources import Problem, SourceRow
 
 __all__ = ["judge"]
@@ -14,8 +15,8 @@ CHECK_SIDE_PX = 64
 def judge(row: SourceRow, *, parts: tuple[str, ...], max_pixels: int) -> Problem | None:
     """Why a row cannot be trained on, or None.
 
-    A row may lack its picture or its text, not both; a blank text is none. A picture of zero bytes is a broken one,
-    not an absent one.
+    A row may lack its picture or its text, not both; a blank text or label is none. A picture of zero bytes is a
+    broken one, not an absent one.
 
     Args:
         row: As the source read it; a problem that the source found itself is passed on.
@@ -24,7 +25,7 @@ def judge(row: SourceRow, *, parts: tuple[str, ...], max_pixels: int) -> Problem
     """
     if row.problem is not None:
         return row.problem
-    if "label" in parts and row.label is None:
+    if "label" in parts and is_blank(row.label):
         return Problem("label", "the row has no label")
     if row.image is None and not (row.text or "").strip():
         return Problem("", f"the row has no {' and no '.join(part for part in parts if part != 'label')}")

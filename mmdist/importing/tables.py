@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from mmdist.data.schema_guard import open_parquet
-from mmdist.errors import DataRefusedError, JobFileError, Place
+from mmdist.errors import DataRefusedError, JobFileError, Place, words_of
 from mmdist.importing.files import stamp_of
 from mmdist.spec.suggest import one_of
 from mmdist.storage import Store
@@ -110,7 +110,7 @@ def _parquet_rows(
             except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
                 raise DataRefusedError(
                     "the table cannot be read",
-                    received=f"{type(error).__name__}: {error}",
+                    received=words_of(error),
                     place=Place(file=f"{store.url}/{file}", row=number),
                 ) from error
 
@@ -177,13 +177,13 @@ def _json_rows(store: Store, file: str, columns: Sequence[str], place: Place) ->
                 row = json.loads(line.decode("utf-8-sig", errors="surrogateescape"))
             except ValueError as error:
                 raise DataRefusedError(
-                    "a line is not JSON", received=str(error), place=Place(file=place.file, row=number)
+                    "a line is not JSON", received=_json_words(error), place=Place(file=place.file, row=number)
                 ) from error
             if not isinstance(row, dict):
                 raise DataRefusedError(
                     "a line is no JSON object",
                     expected='an object such as {"image": "cat.png", "label": "cat"}',
-                    received=type(row).__name__,
+                    received=line[:80].decode(errors="replace").strip(),
                     place=Place(file=place.file, row=number),
                 )
             for name in columns:
@@ -217,6 +217,11 @@ def _decoded(value: bytes | None) -> Value:
         return None if value is None else value.decode()
     except UnicodeDecodeError:
         return value
+
+
+def _json_words(error: ValueError) -> str:
+    # The parser counts lines from the one that it was given: the row is named beside this.
+    return f"{error.msg}, at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else words_of(error)
 
 
 def _scalar(value: Any) -> Value:

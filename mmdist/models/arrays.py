@@ -8,7 +8,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from mmdist.errors import DataRefusedError, Place
+from mmdist.errors import DataRefusedError, Place, words_of
 
 __all__ = ["assign_arrays", "describe", "pack_arrays", "read_variables", "unpack_arrays"]
 
@@ -44,7 +44,7 @@ def unpack_arrays(data: bytes, *, file: str) -> list[Array]:
         raise DataRefusedError(
             "the file does not hold arrays as mmdist writes them",
             expected="safetensors with arrays named 000000, 000001, ...",
-            received=f"{type(error).__name__}: {error}",
+            received=words_of(error),
             place=Place(file=file),
         ) from error
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mmdist.data.dataset import Dataset, open_dataset
 from mmdist.data.image_header import BadImage, read_header
-from mmdist.data.labels import LabelEncoder
+from mmdist.data.labels import LabelEncoder, is_blank
 from mmdist.data.roles import check_columns
 from mmdist.data.values import name_values
 from mmdist.errors import DataRefusedError
@@ -101,7 +101,7 @@ def sample_labels(
         rows += len(values)
         if key == "train" and _labels_are_learned(loaded):
             found, _ = name_values(values)
-            labels = sorted({*labels, *(label for label in found if label is not None)})
+            labels = sorted({*labels, *(label for label in found if label is not None and not is_blank(label))})
         else:
             unknown += list(LabelEncoder(labels).encode(values)[1].values())
     if key == "train" and whole and len(labels) < 2:

@@ -84,7 +84,7 @@ OTHERS = [
     Case("label: null", {"label": None}, "label", "no label", at={"predict": None}),
     Case("label: unknown", {"label": "bird"}, "label", "unknown label 'bird'", at={"predict": None, "import": None}),
     Case("label: nan", {"label": "nan"}, "label", "unknown label 'nan'", at={"predict": None, "import": None}),
-    Case("label: empty", {"label": ""}, "label", "unknown label ''", at={"predict": None, "import": None}),
+    Case("label: empty", {"label": ""}, "label", "no label", at={"predict": None}),
     Case("label: no UTF-8", {"label": b"c\xe4t"}, "label", UTF8, at={"predict": None}),
     # An id decides on a row's split, so an import needs one for each row.
     Case("id: null", {"id": None}, "id", at={"import": "the row has no id"}),

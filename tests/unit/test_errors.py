@@ -1,6 +1,9 @@
+import errno
 import pickle
 
-from mmdist.errors import DataRefusedError, JobFileError, Place
+import pytest
+
+from mmdist.errors import DataRefusedError, JobFileError, Place, words_of
 
 
 def test_an_error_says_where_expected_received_and_remedy():
@@ -26,3 +29,16 @@ def test_an_error_crosses_process_borders_whole():
     assert type(again) is DataRefusedError
     assert str(again) == str(error)
     assert again.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (OSError("a page\n  is damaged"), "a page is damaged"),
+        (KeyError("rows"), "KeyError 'rows'"),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_a_librarys_error_is_told_by_its_words(error, words):
+    assert words_of(error) == words

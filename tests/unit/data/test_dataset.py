@@ -98,7 +98,7 @@ def test_shards_that_differ_from_the_first_are_refused(
 def test_a_shard_that_is_no_parquet_is_named(tmp_path: Path, data: bytes) -> None:
     folder = write_folder(tmp_path / "data")
     (folder / "part-00002.parquet").write_bytes(data)
-    with pytest.raises(DataRefusedError, match=r"part-00002.parquet: the shard is"):
+    with pytest.raises(DataRefusedError, match=r"part-00002.parquet: the (shard|file) is"):
         open_dataset(str(folder))
 
 
@@ -117,6 +117,10 @@ def test_a_footer_that_points_outside_the_file_is_refused(tmp_path: Path) -> Non
 def test_missing_and_empty_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataRefusedError, match=r"nowhere: there is no such folder(.|\n)*import the dataset first"):
         open_dataset(str(tmp_path / "nowhere"))
+    (tmp_path / "one.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataRefusedError, match=r"one.parquet: the path leads to a file(.|\n)*name the folder"):
+        open_dataset(str(tmp_path / "one.parquet"))
+    (tmp_path / "one.parquet").unlink()
     with pytest.raises(DataRefusedError, match=r"has no Parquet shards(.|\n)*received: an empty folder"):
         open_dataset(str(tmp_path))
     (tmp_path / "rows.csv").write_text("a")

@@ -63,3 +63,10 @@ def test_dictionary_columns_are_labels_too() -> None:
     indices, reasons = LabelEncoder(["a", "b"]).encode(column)
     assert indices.tolist() == [1, 0, 0]
     assert list(reasons) == [2]
+
+
+def test_a_blank_label_is_none(tmp_path: Path) -> None:
+    column = pa.array(["b", "", "a", " \t"])
+    assert learn_labels(dataset_of(tmp_path, column), "label") == ("a", "b")
+    _, reasons = LabelEncoder(("a", "b")).encode(pa.chunked_array([column]))
+    assert reasons == {1: "no label (blank)", 3: "no label (blank)"}

@@ -136,10 +136,10 @@ def test_an_arrow_schema_that_cannot_be_looked_through_is_refused(tmp_path: Path
     ("damage", "message"),
     [
         (lambda data: b"", r"the shard is empty(.|\n)*received: 0 bytes"),
-        (lambda data: data[: len(data) // 2], r"no Parquet file, or was cut off(.|\n)*expected: b'PAR1'"),
+        (lambda data: data[: len(data) // 2], r"no Parquet file, or was cut off(.|\n)*expected: PAR1"),
         (lambda data: data[:5], "no Parquet file, or was cut off"),
         (lambda data: b"PAR1", "no Parquet file, or was cut off"),
-        (lambda data: data[:-4] + b"JUNK", r"no Parquet file, or was cut off(.|\n)*b'JUNK'"),
+        (lambda data: data[:-4] + b"JUNK", r"no Parquet file, or was cut off(.|\n)*received: JUNK"),
         (lambda data: data[:-4] + b"PARE", "the shard is encrypted"),
         (lambda data: data[:-8] + struct.pack("<I", 2**31) + b"PAR1", r"footer has a length(.|\n)*2147483648 bytes"),
         (lambda data: data[:-8] + struct.pack("<I", 0) + b"PAR1", r"footer has a length(.|\n)*received: 0 bytes"),

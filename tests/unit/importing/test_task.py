@@ -48,13 +48,14 @@ def test_bad_rows_are_set_aside_with_their_reasons(pictures: Path, tmp_path: Pat
     assert pq.read_table(tmp_path / "out/train/part-00000.parquet").num_rows == 12
 
 
-def test_a_blank_text_is_no_text(tmp_path: Path) -> None:
-    lines = ['{"text": " \\n", "label": "a"}', '{"text": null, "label": "a"}', '{"text": "cat", "label": "a"}']
+def test_a_blank_text_is_no_text_and_a_blank_label_no_label(tmp_path: Path) -> None:
+    lines = ['{"text": " \\n", "label": "a"}', '{"text": "cat", "label": " "}', '{"text": "cat", "label": "a"}']
     (tmp_path / "t.jsonl").write_text("\n".join(lines))
     source = TableSourceSpec(path=str(tmp_path / "t.jsonl"), text="text", label="label")
     (result,) = import_here(ImportSpec(source=source, output=str(tmp_path / "out"), splits=ALL_TRAIN))
     assert (result.rows, result.bad_rows) == (3, 2)
-    assert {example.partition(": ")[2] for example in result.examples} == {"the row has no text"}
+    reasons = {example.partition(": ")[2] for example in result.examples}
+    assert reasons == {"the row has no text", "label: the row has no label"}
 
 
 def test_on_bad_row_fail_ends_the_part(pictures: Path, tmp_path: Path) -> None:
