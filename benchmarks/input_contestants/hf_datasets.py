@@ -21,10 +21,10 @@ def prepare(shards: Path, scratch: Path, side: int) -> Callable[[int], Iterator[
             simplejpeg.decode_jpeg(value, "RGB", buffer=place)
         return {"image": images}
 
-    data = data.with_transform(decode)
-
     def epoch(number: int) -> Iterator[int]:
-        for batch in data.to_tf_dataset(batch_size=BATCH, shuffle=True, drop_remainder=False, prefetch=True):
+        # A dataset of its own for each epoch: once the TensorFlow one is gone, the library empties what it came from.
+        decoding = data.with_transform(decode)
+        for batch in decoding.to_tf_dataset(batch_size=BATCH, shuffle=True, drop_remainder=False, prefetch=True):
             images = batch["image"] if isinstance(batch, dict) else batch
             yield int(images.shape[0])
 

@@ -6,9 +6,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import simplejpeg
+import torch
 from contestant import BATCH, serve
-from streaming import MDSWriter, StreamingDataset
-from torch.utils.data import DataLoader
+
+# Streaming imports torchvision, whose wheel does not load its operators beside a torch that was built for CPU alone,
+# and then fails for want of their names. None of them is used here.
+_names = torch.library.Library("torchvision", "DEF")
+for _name in ("nms", "qnms"):
+    _names.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+from streaming import MDSWriter, StreamingDataset  # noqa: E402
+from torch.utils.data import DataLoader  # noqa: E402
 
 
 class Pictures(StreamingDataset):
