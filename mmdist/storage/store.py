@@ -181,7 +181,11 @@ class Store:
     def list(self, path: str = "", *, recursive: bool = False) -> list[Entry]:
         """Files and folders below a folder, sorted by path; empty where there is none."""
         selector = fs.FileSelector(self.full_path(path), allow_not_found=True, recursive=recursive)
-        infos = self._run("list", path, lambda: self.filesystem.get_file_info(selector))
+        try:
+            infos = self._run("list", path, lambda: self.filesystem.get_file_info(selector))
+        except FileNotFoundError:
+            # pyarrow lists, and where that fails looks whether the folder is there: it may be by then.
+            return []
         start = len(self.root.rstrip("/")) + 1
         entries = [Entry(info.path[start:], int(info.size or 0), info.type == fs.FileType.Directory) for info in infos]
         return sorted(entries, key=lambda entry: entry.path)

@@ -74,3 +74,13 @@ def test_an_empty_folder_is_deleted_and_a_full_one_kept(tmp_path):
         store.delete_empty_folder(folder)
     assert store.exists("full/file")
     assert not store.exists("empty")
+
+
+def test_a_folder_that_comes_to_be_while_it_is_listed_is_empty(tmp_path):
+    class Late:
+        def get_file_info(self, selector):
+            raise FileNotFoundError(errno.ENOENT, "Cannot list directory", selector.base_dir)
+
+    store = open_store(str(tmp_path))
+    store.filesystem = Late()
+    assert store.list("events") == []
