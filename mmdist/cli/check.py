@@ -17,10 +17,21 @@ _SHOWN_LABELS = 6
 
 @click.command()
 @click.argument("job_file", metavar="JOB.yaml", type=click.Path())
-@click.option("--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Lay a value over the job file.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a key of the job; repeatable.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
 def command(job_file: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Check a job file, its data and its storage; start nothing and write nothing."""
+    """Check a job file, its data and its storage; start nothing and write nothing.
+
+    \b
+    Example:
+      mmdist check jobs/train.yaml --set train.global_batch_size=100
+    """
     loaded = load_job(job_file, overrides)
     from mmdist.runtime.preflight import preflight  # pyarrow comes with it: a job file that is wrong needs none
 
@@ -49,8 +60,9 @@ def _lines(facts: "Preflight") -> list[tuple[str, str]]:
         lines.append(("batches", f"{facts.global_batch_size} rows{per_epoch}, {facts.epochs} epochs"))
     if facts.lanes is not None:
         lines.append(("lanes", str(facts.lanes)))
-    replicas = facts.replicas if facts.replicas is not None else "as many as there are GPUs"
-    lines.append(("replicas", f"{replicas} on {facts.workers} worker{'s' if facts.workers > 1 else ''}"))
+    if facts.kind != "import":
+        replicas = facts.replicas if facts.replicas is not None else "one per GPU, or one where there is none,"
+        lines.append(("replicas", f"{replicas} on {facts.workers} worker{'s' if facts.workers > 1 else ''}"))
     lines.append(("writes", ", ".join(facts.writes)))
     lines += [("note", note) for note in facts.notes]
     return lines

@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 import mmdist
 from mmdist.cli.errors import print_bug, print_error, print_usage_error
-from mmdist.cli.options import Options
+from mmdist.cli.options import Options, with_shared_options
 from mmdist.errors import MmdistError
 
 __all__ = ["cli", "main", "run"]
@@ -29,6 +29,7 @@ COMMANDS = {
 }
 """Commands in the order of the help, each in the module of its name as `command`."""
 
+KINDS = ("import", "train", "evaluate", "predict")
 _INTERRUPTED = 130
 
 
@@ -42,7 +43,7 @@ class _LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"mmdist.cli.{cmd_name}").command
-        return command
+        return with_shared_options(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -57,6 +58,8 @@ class _LazyGroup(click.Group):
 
             near = nearest(name, COMMANDS)
             hint = f"Did you mean `{near}`?" if near is not None else f"There are: {', '.join(COMMANDS)}."
+            if name in KINDS:
+                hint = f"A job of that kind is run by `mmdist submit JOB.yaml`, with `kind: {name}` in the file."
             raise click.UsageError(f"no command `{name}`. {hint}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -74,24 +77,7 @@ class _LazyGroup(click.Group):
             return 0
 
 
-def _remember(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-    # A callback, not the group's own body: click looks a command's name up before it runs that.
-    setattr(ctx.ensure_object(Options), str(parameter.name), value)
-
-
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option(
-    "--debug", is_flag=True, is_eager=True, expose_value=False, callback=_remember, help="Show the traceback of a bug."
-)
-@click.option(
-    "--log-format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    is_eager=True,
-    expose_value=False,
-    callback=_remember,
-    help="How progress and errors are written on stderr.",
-)
 @click.version_option(mmdist.__version__, message="mmdist %(version)s")
 def cli() -> None:
     """Train and run models that read pictures and text together, on this machine or a Ray cluster.
@@ -99,6 +85,9 @@ def cli() -> None:
     Exit codes: 0 done; 2 usage or job file; 3 data refused; 4 resources missing; 5 training failed;
     6 worker lost; 130 stopped; 1 a bug in mmdist.
     """
+
+
+with_shared_options(cli)
 
 
 def run(arguments: Sequence[str]) -> int:

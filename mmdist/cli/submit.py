@@ -16,14 +16,19 @@ __all__ = ["command"]
 
 @click.command("submit")
 @click.argument("job", required=False, type=click.Path(dir_okay=False))
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the job, by its path.")
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a key of the job; repeatable.",
+)
 @click.option("--address", metavar="URL", help="A Ray cluster's dashboard. Default: $RAY_ADDRESS, else an own Ray.")
 @click.option("--storage", metavar="URL", help="Folder or URL that the run is kept in, in place of the job's.")
 @click.option("--detach", is_flag=True, help="Return as soon as the job is started.")
 @click.option("--run-id", metavar="ID", help="Name the run; submitting under it again adopts the run.")
 @click.option("--resume", metavar="RUN", help="Go on with a run that was stopped, failed or was interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="Print the run as JSON at the end.")
-@click.option("--log-format", type=click.Choice(["text", "json"]), help="How progress is written on stderr.")
 @pass_options
 def command(
     options: Options,
@@ -35,13 +40,18 @@ def command(
     run_id: str | None,
     resume: str | None,
     as_json: bool,
-    log_format: str | None,
 ) -> int:
     """Run JOB: import, train, evaluate or predict.
 
     Ctrl-C once keeps what is done and stops; twice stops at once. Progress goes to stderr.
+
+    \b
+    Examples:
+      mmdist submit jobs/train.yaml --set train.epochs=2
+      mmdist submit jobs/predict.yaml --set data.input=photos/new
+      mmdist submit --resume latest
+      mmdist submit jobs/train.yaml --address http://127.0.0.1:8265 --detach
     """
-    options.log_format = log_format or options.log_format
     request = SubmitRequest(
         job_path=job,
         overrides=overrides,
@@ -83,7 +93,7 @@ def _print_ending(ended: Submission, *, log_format: str) -> None:
         click.echo(f"running; follow it with: mmdist status {ended.run.url}", err=True)
         return
     if state.state in ("failed", "interrupted"):
-        click.echo(f"{state.state}; its words: mmdist logs {ended.run.url}", err=True)
+        click.echo(f"{state.state}; what it printed: mmdist logs {ended.run.url}", err=True)
     resume = resume_command(ended.run, state)
     if resume is not None and (state.state != "submitted" or ended.exit_code):
         click.echo(f"{'' if state.state == 'failed' else state.state + '; '}resume with: {resume}", err=True)

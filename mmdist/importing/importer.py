@@ -207,8 +207,9 @@ class _Tally:
         if not self.shards:
             raise DataRefusedError(
                 "not one row could be imported",
-                received=f"{self._rows} rows, {self.bad_rows} of them bad",
-                place=Place(file=self._folder.store.url),
+                received=f"{self.bad_rows} bad rows of {self._rows}; the first: {'; '.join(self._examples)}",
+                place=Place(file=f"{self._folder.store.url}/{QUARANTINE}"),
+                remedy="mend the rows: the quarantine folder names them",
             )
 
 

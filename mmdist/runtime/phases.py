@@ -74,8 +74,12 @@ def _import(spec: ImportSpec, job: JobSpec, context: PhaseContext) -> dict[str, 
 
     result = run_import(spec, name=job.name, on_progress=on_progress)
     splits = {name: split.get("rows") for name, split in result.card.get("splits", {}).items()}
-    context.events.write("imported", output=spec.output, skipped=result.skipped, rows=splits)
-    return {"output": spec.output, "metrics": {"rows": sum(int(rows or 0) for rows in splits.values())}}
+    bad = int(result.card.get("quarantined", 0))
+    context.events.write("imported", output=spec.output, skipped=result.skipped, rows=splits, quarantined=bad)
+    return {
+        "output": spec.output,
+        "metrics": {"rows": sum(int(rows or 0) for rows in splits.values()), "bad_rows": bad},
+    }
 
 
 def _train(job: TrainJob, context: PhaseContext) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdist.errors import DataRefusedError
+from mmdist.importing import check_import
 from mmdist.runtime.find import find_model
 from mmdist.runtime.job_lines import at_key
 from mmdist.runtime.preflight_data import open_input, sample_images, sample_labels
@@ -90,6 +91,8 @@ def _import(loaded: LoadedJob, spec: ImportSpec, facts: Preflight) -> None:
                 place=loaded.value_place("import", "source", "path"),
                 remedy=similar_path(path),
             )
+    with at_key(loaded, "import", "source"):
+        check_import(spec)
     check_writable(loaded, spec.output, "import", "output")
     facts.writes.append(spec.output)
 

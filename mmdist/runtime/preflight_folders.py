@@ -66,4 +66,7 @@ def similar_path(path: Path) -> str | None:
         near = nearest(missing.name, os.listdir(missing.parent))
     except OSError:
         return None
-    return f"did you mean {missing.parent / near}?" if near is not None else None
+    if near is None:
+        return None
+    whole = missing.parent / near / path.relative_to(missing)
+    return f"did you mean {whole if whole.exists() else missing.parent / near}?"

@@ -83,7 +83,9 @@ def event_line(event: Event) -> str | None:
             return PHASES.get(str(facts["name"]), str(facts["name"]))
         case "imported":
             rows = ", ".join(f"{name} {count:,}" for name, count in facts.get("rows", {}).items() if count is not None)
-            return f"dataset {'was there already' if facts.get('skipped') else 'imported'}: {facts['output']} ({rows})"
+            line = f"dataset {'was there already' if facts.get('skipped') else 'imported'}: {facts['output']} ({rows})"
+            bad = facts.get("quarantined")
+            return f"{line}; {bad:,} bad rows set aside in {facts['output']}/quarantine" if bad else line
         case "resumed":
             return (
                 f"resumed from {facts.get('checkpoint')}, epoch {facts.get('epoch')}, batch {facts.get('next_batch')}"

@@ -40,6 +40,10 @@ class TableSource:
         wanted = [*spec.columns, *(name for name in split_columns if name not in ("id", "label"))]
         self._values = tuple(dict.fromkeys(wanted))
 
+    def check_columns(self) -> None:
+        """Checks that the table is there and has the columns to read, by its header or schema; no row is read."""
+        _ = self._columns
+
     @cached_property
     def _columns(self) -> tuple[str, ...]:
         """Every column of the table that is read, checked to exist; none of them twice."""
@@ -67,7 +71,7 @@ class TableSource:
                 )
         known = column_names(self._store, self._file)
         keys = [(f"import.source.{role}", name) for role, name in roles.items() if name is not None]
-        keys += [("import.source.columns", name) for name in self._values]
+        keys += [(f"import.{'source.columns' if name in spec.columns else 'splits'}", name) for name in self._values]
         for key, name in keys:
             if known is not None and name not in known:
                 raise JobFileError(

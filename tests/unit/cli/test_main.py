@@ -90,6 +90,7 @@ def test_python_m(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["chek"], "error: no command `chek`. Did you mean `check`?\n"),
+        (["predict"], "error: no command `predict`. A job of that kind is run by `mmdist submit JOB.yaml`"),
         (["xyzzy"], "error: no command `xyzzy`. There are: submit, check, runs"),
         (["--log-format", "xml"], "error: Invalid value for '--log-format'"),
         (["check"], "error: Missing argument 'JOB.yaml'.\nUsage: mmdist check [OPTIONS] JOB.yaml\n"),
@@ -106,6 +107,8 @@ def test_usage_errors(capsys: pytest.CaptureFixture[str], arguments: list[str], 
 def test_usage_error_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--log-format", "json", "chek"]) == 2
     assert json.loads(capsys.readouterr().err)["message"] == "no command `chek`. Did you mean `check`?"
+    assert run(["check", "--log-format", "json"]) == 2
+    assert json.loads(capsys.readouterr().err)["message"] == "Missing argument 'JOB.yaml'."
 
 
 @pytest.mark.parametrize("error", [DataRefusedError("no rows", remedy="look"), StopRequestedError("no rows")])
@@ -145,8 +148,9 @@ def test_bug(
     assert str(kept) in err
     assert "Traceback" in kept.read_text()
     assert "by zero" in kept.read_text()
-    assert run(["--debug", "schema"]) == 1
-    assert "Traceback" in capsys.readouterr().err
+    for words in (["--debug", "schema"], ["schema", "--debug"]):
+        assert run(words) == 1
+        assert "Traceback" in capsys.readouterr().err
 
 
 def test_bug_where_nothing_can_be_written(

@@ -185,6 +185,30 @@ def test_source_that_is_not_there(check: Callable[..., Preflight], tmp_path: Pat
     assert "the source's table is not there" in refused(check, DataRefusedError, table)
 
 
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("{type: table, path: t.csv, text: nam}", "job.yaml:4:44: the table has no column `nam`; did you mean `name`?"),
+        ("{type: table, path: t.csv}", "job.yaml:4:11: the table has neither pictures nor texts to import"),
+        ("{type: table, path: t.txt, text: a}", "job.yaml:4:31: a table of this kind is not read"),
+        ("{type: table, path: t.csv, text: name}\n  splits: {type: share, group: x}", "job.yaml:5:11: the table has no column `x`"),
+    ],
+)
+def test_an_import_is_checked_before_anything_starts(
+    check: Callable[..., Preflight], tmp_path: Path, source: str, message: str
+) -> None:
+    (tmp_path / "t.csv").write_text("name,label\na,b\n")
+    (tmp_path / "t.txt").write_text("")
+    job = f"kind: import\nname: x\nimport:\n  source: {source}\n  output: o\n"
+    assert message in refused(check, JobFileError, job)
+
+
+def test_a_path_that_is_nearly_there_is_completed(check: Callable[..., Preflight], tmp_path: Path) -> None:
+    write_shard(tmp_path / "data/train")
+    message = refused(check, DataRefusedError, TRAIN.replace("d/train", "dat/train"))
+    assert f"did you mean {tmp_path}/data/train?" in message
+
+
 PREDICT = "kind: predict\nname: p\nmodel: demo@latest\ndata:\n  input: d/train\noutput: o\n"
 
 

@@ -42,6 +42,8 @@ def test_events_in_words():
     assert (
         line("imported", output="D", skipped=True, rows={"train": 1000}) == "dataset was there already: D (train 1,000)"
     )
+    imported = line("imported", output="D", skipped=False, rows={"train": 1}, quarantined=2)
+    assert imported == "dataset imported: D (train 1); 2 bad rows set aside in D/quarantine"
     assert line("worker-started", rank=1, restart=2) == "worker 1 started again (restart 2)"
     assert line("failed", error="DataRefusedError", message="bad", exit_code=3) == "worker failed: bad"
     assert line("resumed", checkpoint="C", epoch=2, next_batch=5) == "resumed from C, epoch 2, batch 5"
