@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from mmdist.data.image_buffers import ALIGNMENT_BYTES
+__all__ = ["ALIGNMENT_BYTES", "to_tensor"]
 
-__all__ = ["to_tensor"]
+ALIGNMENT_BYTES = 64
+"""TensorFlow on the CPU takes memory that begins at a multiple of it as it is."""
 
 _LEAST_SHARED_BYTES = 256 * 1024
 
