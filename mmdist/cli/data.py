@@ -1,11 +1,12 @@
 """`mmdist data`: looks into a dataset."""
 
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _PARTS = ("id", "image", "text", "label")
-_SHOWN_LABELS = 12
+_COLORS = {"problem": "red", "advice": "yellow"}
 
 
 @click.group("data")
@@ -29,16 +30,20 @@ def command() -> None:
 @click.argument("path")
 @click.option("--html", "html_file", type=click.Path(dir_okay=False), help="Write a page with a contact sheet.")
 @click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
+@click.option("--all", "everything", is_flag=True, help="Read and decode all pictures, however many there are.")
 @click.option(
     "--columns", multiple=True, metavar="PART=COLUMN", help="A column by its part: image=picture. Default: by name."
 )
-def inspect(path: str, html_file: str | None, as_json: bool, columns: tuple[str, ...]) -> None:
-    """Look through PATH, a dataset or one folder of Parquet shards: counts, balance, leakage, bad rows."""
+def inspect(path: str, html_file: str | None, as_json: bool, everything: bool, columns: tuple[str, ...]) -> None:
+    """Look through PATH, a dataset or one folder of Parquet shards: counts, balance, leakage, bad rows.
+
+    PATH is local or a URL. Ids, labels and texts are read in full, and of many or large pictures evenly spaced ones.
+    """
     chosen = _columns(columns)
     from mmdist.data.inspection import inspect_dataset  # pyarrow comes with it: --help needs none
 
     with _progress() as progress:
-        inspection = inspect_dataset(path, chosen, progress)
+        inspection = inspect_dataset(path, chosen, progress, everything=everything)
     if html_file is not None:
         from mmdist.data.contact_sheet import render_contact_sheet
 
@@ -49,7 +54,12 @@ def inspect(path: str, html_file: str | None, as_json: bool, columns: tuple[str,
     if as_json:
         click.echo(json.dumps(inspection.facts, ensure_ascii=False))
     else:
-        click.echo("\n".join(_lines(inspection.facts)))
+        from mmdist.cli.data_facts import fact_lines
+
+        is_terminal = sys.stdout.isatty()
+        width = shutil.get_terminal_size().columns if is_terminal else None
+        for line in fact_lines(inspection.facts, width):
+            click.echo(_colored(line) if is_terminal else line)
 
 
 def _columns(given: tuple[str, ...]) -> "ColumnsSpec | None":
@@ -86,45 +96,6 @@ def _progress() -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _lines(facts: dict[str, Any]) -> Iterator[str]:
-    yield f"{facts['path']}: {facts['rows']:,} rows"
-    for name, split in facts["splits"].items():
-        yield f"{name}"
-        for title, text in _split_lines(split):
-            yield f"  {title:<11} {text}"
-    for finding in facts["findings"]:
-        yield f"{finding['level']}: {finding['text']}"
-    if not facts["findings"]:
-        yield "nothing stands out"
-
-
-def _split_lines(split: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    groups = split["rows_per_group"]
-    yield "rows", f"{split['rows']:,}, {split['bytes'] / 1024**2:,.1f} MiB"
-    yield (
-        "shards",
-        f"{split['shards']:,}, {split['row_groups']:,} row groups of {groups['least']:,} to {groups['most']:,} rows",
-    )
-    if split["labels"]:
-        labels = sorted(split["labels"].items(), key=lambda entry: (-entry[1], entry[0]))
-        rest = f" and {len(labels) - _SHOWN_LABELS} more" if len(labels) > _SHOWN_LABELS else ""
-        shown = ", ".join(f"{label} {rows:,}" for label, rows in labels[:_SHOWN_LABELS])
-        yield "labels", f"{len(labels)}: {shown}{rest}"
-    if split["pictures_looked_at"]:
-        formats = ", ".join(f"{rows:,} {kind}" for kind, rows in split["formats"].items())
-        yield "pictures", f"{formats or 'none'}; {split['pictures_decoded']:,} decoded to check them"
-    if split["heights"]:
-        high, wide = split["heights"], split["widths"]
-        yield "sizes", f"height {high['least']} to {high['most']}, width {wide['least']} to {wide['most']} pixels"
-    if split["words"]:
-        words = split["words"]
-        yield "words", f"median {words['median']}, 95% up to {words['p95']}, most {words['most']} per text"
-    absent = ", ".join(f"{rows:,} without {part}" for part, rows in split["nulls"].items() if rows)
-    if absent:
-        yield "absent", absent
-    if split["bad_rows"]:
-        row = split["bad_rows_shown"][0]
-        yield (
-            "bad rows",
-            f"{split['bad_rows']:,}; the first: {row['shard']}#{row['row']} {row['column']}: {row['reason']}",
-        )
+def _colored(line: str) -> str:
+    level, colon, text = line.partition(":")
+    return click.style(level + colon, fg=_COLORS[level]) + text if level in _COLORS else line

@@ -9,7 +9,22 @@ _SMALL_GROUP_ROWS = 32
 _LARGE_GROUP_BYTES = 64 * 1024**2
 _IMBALANCE = 20
 _MIN_ROWS_FOR_GROUP_ADVICE = 2048
-_PARTS = {"id": "id", "image": "picture", "text": "text"}
+_SMALL_SHARD_BYTES = 1024**2
+_MANY_SHARDS = 100
+_DEFAULT_TOKENS = 100
+_LEAKAGE = "leakage, {other} gives the answers away; import again, split by group"
+_FINE_WHERE_SHORT = "fine for short descriptions, leakage for long ones"
+_SHARED = {
+    ("id", False): ("{mine} shares {some} ids with {other}", _LEAKAGE),
+    ("image", False): ("{mine} shares {some} pictures with {other}", _LEAKAGE),
+    ("image", True): ("of {mine}, {some} pictures nearly look like one of {other}", f"where they are one, {_LEAKAGE}"),
+    # Equal texts are common where texts are short; an equal picture or id is the same example.
+    ("text", False): ("{mine} shares {some} texts with {other}", _FINE_WHERE_SHORT),
+    ("text", True): (
+        "{mine} shares {some} texts with {other} but for case, punctuation and spacing",
+        _FINE_WHERE_SHORT,
+    ),
+}
 
 
 def find_problems(facts: dict[str, Any]) -> list[dict[str, str]]:
@@ -17,13 +32,8 @@ def find_problems(facts: dict[str, Any]) -> list[dict[str, str]]:
     problems: list[str] = []
     advice: list[str] = []
     for entry in facts["shared"]:
-        part, rows = _PARTS[entry["part"]], entry["rows"]
-        text = f"{rows:,} rows of {entry['split']} have a {part} that {entry['with']} has too"
-        # Equal texts are common where texts are short; an equal picture or id is the same example.
-        if entry["part"] == "text":
-            advice.append(f"{text}: fine for short descriptions, leakage for long ones")
-        else:
-            problems.append(f"{text}: leakage; the measured accuracy would be too good. Split by group")
+        rows = facts["splits"][entry["split"]]["rows"]
+        (advice if entry["part"] == "text" else problems).append(_about_shared(entry, rows))
     for name, split in facts["splits"].items():
         _about_rows(name, split, problems, advice)
         _about_labels(name, split, facts["splits"].get("train"), problems, advice)
@@ -33,21 +43,47 @@ def find_problems(facts: dict[str, Any]) -> list[dict[str, str]]:
     ]
 
 
+def _about_shared(entry: dict[str, Any], rows: int) -> str:
+    found, meaning = _SHARED[entry["part"], entry["near"]]
+    names = {"mine": entry["split"], "other": entry["with"], "some": f"{entry['rows']:,} of its {rows:,}"}
+    if entry["part"] == "id":
+        pairs = [pair["id"] for pair in entry["examples"]]
+    else:
+        sign = "~" if entry["near"] else "="
+        pairs = [f"{pair['id']} {sign} {pair['with_id']}" for pair in entry["examples"]]
+    more = ", ..." if entry["rows"] > len(pairs) else ""
+    return f"{found.format(**names)} ({', '.join(pairs)}{more}): {meaning.format(**names)}"
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s' if count != 1 else ''}"
+
+
 def _about_rows(name: str, split: dict[str, Any], problems: list[str], advice: list[str]) -> None:
     if split["bad_rows"]:
         share = split["bad_rows"] / split["rows"]
         problems.append(
-            f"{split['bad_rows']:,} rows of {name} ({share:.2%}) are bad and would be set aside;"
+            f"{name} has {_rows(split['bad_rows'])} ({share:.2%}) that cannot be used and would be set aside;"
             " data.max_bad_rows bears 0.1% by default"
         )
     if split["repeated"]["id"]:
-        problems.append(f"{split['repeated']['id']:,} rows of {name} have an id that another row has: ids name rows")
+        problems.append(f"{name} has {_rows(split['repeated']['id'])} with the id of an earlier one: ids name rows")
     if split["repeated"]["image"]:
-        advice.append(f"{split['repeated']['image']:,} rows of {name} repeat a picture of the same split")
+        advice.append(f"{name} has {_rows(split['repeated']['image'])} with the picture of an earlier one")
     if 0 < split["pictures_looked_at"] < split["rows"]:
         advice.append(
             f"of {name}, the pictures of {split['pictures_looked_at']:,} of {split['rows']:,} rows were looked at"
-            " (evenly spaced row groups): there may be more bad rows and duplicates"
+            " (evenly spaced row groups): there may be more bad rows and duplicates. --all looks at all"
+        )
+    elif split["pictures_decoded"] < sum(split["formats"].values()):
+        advice.append(
+            f"of {name}, {split['pictures_decoded']:,} of {sum(split['formats'].values()):,} pictures were decoded:"
+            " there may be more that are damaged, or that nearly look alike. --all decodes all"
+        )
+    if split["tokens"] is not None and split["tokens"]["p95"] > _DEFAULT_TOKENS:
+        advice.append(
+            f"texts of {name} are long (5% have more than {split['tokens']['p95']:,} tokens): data.text.tokens cuts"
+            f" them after {_DEFAULT_TOKENS} by default"
         )
 
 
@@ -59,7 +95,8 @@ def _about_labels(
         unknown = sorted(set(labels) - set(train["labels"]))
         if unknown:
             problems.append(
-                f"{len(unknown)} labels of {name} are not in train ({', '.join(unknown[:5])}): their rows would be bad"
+                f"{name} has labels that are not in train, {len(unknown)} of them ({', '.join(unknown[:5])}):"
+                " their rows would be bad"
             )
     if len(labels) > 1 and max(labels.values()) > _IMBALANCE * min(labels.values()):
         most, least = max(labels, key=labels.__getitem__), min(labels, key=labels.__getitem__)
@@ -70,6 +107,11 @@ def _about_labels(
 
 
 def _about_groups(name: str, split: dict[str, Any], advice: list[str]) -> None:
+    if split["shards"] > _MANY_SHARDS and split["bytes_per_shard"]["median"] < _SMALL_SHARD_BYTES:
+        advice.append(
+            f"{name} has {split['shards']:,} shards of less than 1 MiB (median): each is opened by itself, which is"
+            " slow on remote storage. Import again"
+        )
     rows, largest = split["rows_per_group"]["median"], split["bytes_per_group"]["most"]
     if split["rows"] < _MIN_ROWS_FOR_GROUP_ADVICE:
         return

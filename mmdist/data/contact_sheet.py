@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,13 @@ __all__ = ["render_contact_sheet"]
 
 _SHOWN_CHARACTERS = 200
 _SHOWN_LABELS = 60
+_NAMES = {
+    ("id", False): "the same id",
+    ("image", False): "the same picture",
+    ("image", True): "nearly the same picture",
+    ("text", False): "the same text",
+    ("text", True): "nearly the same text",
+}
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -28,13 +36,56 @@ def render_contact_sheet(inspection: Inspection) -> str:
         resources.files("mmdist.data").joinpath("contact_sheet.html.j2").read_text("utf-8")
     )
     facts = inspection.facts
-    names = list(facts["splits"])
     return template.render(
         path=_clean(facts["path"]),
         facts=_clean(facts),
         labels=_label_rows(facts["splits"]),
-        sheets={name: [_cell(sample) for sample in inspection.samples if sample.split == name] for name in names},
+        sides=_side_rows(facts["splits"]),
+        shared=_shared(inspection),
+        sheets={
+            name: _by_label([sample for sample in inspection.samples if sample.split == name])
+            for name in facts["splits"]
+        },
     )
+
+
+def _by_label(samples: Sequence[Sample]) -> list[dict[str, Any]]:
+    """Consecutive samples of one label, each label with its cells."""
+    return [
+        {"label": _clean(label), "cells": [_cell(sample) for sample in group]}
+        for label, group in groupby(samples, key=lambda sample: sample.label)
+    ]
+
+
+def _shared(inspection: Inspection) -> list[dict[str, Any]]:
+    """What two splits share, each with a few pairs of rows."""
+    return [
+        {
+            "title": f"{match.split} and {match.other}: {_NAMES[match.part, match.is_near]}",
+            "rows": match.rows,
+            "pairs": [
+                {"cells": [_cell(mine), _cell(theirs)], "splits": [match.split, match.other]}
+                for found, mine, theirs in inspection.matches
+                if found is match
+            ],
+        }
+        for match in dict.fromkeys(found for found, _, _ in inspection.matches)
+    ]
+
+
+def _side_rows(splits: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Bins of the pictures' longer sides, with each split's pictures and the length of the bin's bar, 0 to 100."""
+    counts = {name: {entry["most_px"]: entry["rows"] for entry in split["sides"]} for name, split in splits.items()}
+    bins = sorted({most for found in counts.values() for most in found})
+    totals = {most: sum(found.get(most, 0) for found in counts.values()) for most in bins}
+    return [
+        {
+            "most_px": most,
+            "bar": round(100 * totals[most] / max(totals.values()), 1),
+            "rows": [found.get(most, 0) for found in counts.values()],
+        }
+        for most in bins
+    ]
 
 
 def _label_rows(splits: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -69,8 +120,8 @@ def _cell(sample: Sample) -> dict[str, Any]:
 
 def _data_url(picture: npt.NDArray[np.uint8]) -> str:
     sink = io.BytesIO()
-    Image.fromarray(picture).save(sink, "PNG")
-    return "data:image/png;base64," + base64.b64encode(sink.getvalue()).decode()
+    Image.fromarray(picture).save(sink, "WEBP", quality=85)
+    return "data:image/webp;base64," + base64.b64encode(sink.getvalue()).decode()
 
 
 def _clean(value: Any) -> Any:

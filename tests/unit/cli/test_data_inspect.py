@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from mmdist.cli.data_facts import fact_lines
 from mmdist.cli.main import run
 
 
@@ -25,8 +26,8 @@ def test_prints_facts_and_findings(folder: Path, capsys: pytest.CaptureFixture[s
     printed = capsys.readouterr()
     assert "3 rows" in printed.out
     assert "labels      2: x 2, y 1" in printed.out
-    assert "words       median 1" in printed.out
-    assert "problem: 1 rows of split have an id that another row has" in printed.out
+    assert "tokens      median 1" in printed.out
+    assert "problem: split has 1 row with the id of an earlier one" in printed.out
     assert printed.err == ""
 
 
@@ -53,3 +54,31 @@ def test_a_missing_folder_ends_with_3(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_a_missing_column_names_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["data", "inspect", str(folder), "--columns", "text=captoin"]) == 2
     assert "did you mean `caption`?" in capsys.readouterr().err
+
+
+def test_lines_are_wrapped_below_their_titles() -> None:
+    spread = {"least": 1, "median": 2, "p95": 3, "most": 4}
+    split = {
+        "rows": 5,
+        "bytes": 5,
+        "shards": 1,
+        "row_groups": 1,
+        **dict.fromkeys(("bytes_per_shard", "rows_per_group", "bytes_per_group", "tokens"), spread),
+        "labels": {f"label-{number}": 1 for number in range(20)},
+        "pictures_looked_at": 0,
+        "heights": None,
+        "nulls": {},
+        "bad_rows": 0,
+    }
+    facts = {
+        "path": "data",
+        "rows": 5,
+        "splits": {"train": split},
+        "findings": [{"level": "advice", "text": "x " * 60}],
+    }
+    lines = list(fact_lines(facts, 60))
+    assert max(map(len, lines)) <= 60
+    first = next(number for number, line in enumerate(lines) if line.startswith("  labels"))
+    assert lines[first].index("20: label-0") == 14
+    assert lines[first + 1].startswith(" " * 14)
+    assert len(list(fact_lines(facts, None))) == 8
