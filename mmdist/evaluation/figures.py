@@ -46,7 +46,7 @@ def curve_svg(epochs: Sequence[dict[str, Any]], metric: str, chosen: int | None)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=9))
         axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
         axes.set_xlim(numbers.min() - 0.5, numbers.max() + 0.5)
-        axes.legend(loc="lower right" if metric == "accuracy" else "upper right", handlelength=1.4)
+        axes.legend(loc="best", handlelength=1.4)
         description = f"{metric} by epoch, training and validation, over {len(numbers)} epochs"
         return inline_svg(figure, name=f"curve-{metric}", description=description, titles=titles)
 
