@@ -169,6 +169,7 @@ def _run_facts(events: list[Event], job: Mapping[str, Any]) -> dict[str, Any]:
         ],
         "state": finished[-1].facts.get("state") if finished else None,
         "devices": _facts_of(events, "devices"),
+        "input_advice": _facts_of(events, "epoch-finished").get("input_advice"),
         "versions": starts[-1].facts.get("versions", {}) if starts else {},
     }
 

@@ -1,6 +1,7 @@
 """What `runs` and `status` tell of runs, as plain values for JSON and as text."""
 
 import time
+from collections import Counter
 from typing import Any
 
 from mmdist.runtime.failures import error_from_record
@@ -62,6 +63,8 @@ def run_details(run: Store) -> dict[str, Any]:
         "exit_code": state.exit_code,
         "attempts": list(state.attempts),
         "epochs": list(state.epochs),
+        "input_advice": state.epochs[-1].get("input_advice") if state.epochs else None,
+        "storage_retries": _sum_retries(state),
         "metrics": state.metrics,
         "checkpoint": state.checkpoint,
         "report": state.report,
@@ -89,6 +92,11 @@ def status_text(details: dict[str, Any]) -> str:
         note = details["live"]
         lines.append(f"  now         {live_line(note) if note else details['phase']}")
     lines += [f"  {epoch_line(epoch)}" for epoch in details["epochs"][-5:]]
+    if details["input_advice"]:
+        lines.append(f"  input       {details['input_advice'].removeprefix('input is ')}")
+    if details["storage_retries"]:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in details["storage_retries"].items())
+        lines.append(f"  storage     {sum(details['storage_retries'].values()):,} operations tried again ({kinds})")
     if details["metrics"]:
         lines.append("  metrics     " + "  ".join(f"{name} {value:.4g}" for name, value in details["metrics"].items()))
     if len(details["attempts"]) > 1 or state == "interrupted":
@@ -108,6 +116,14 @@ def status_text(details: dict[str, Any]) -> str:
     if details["resume"]:
         lines.append(f"  resume      {details['resume']}")
     return "\n".join(lines)
+
+
+def _sum_retries(state: RunState) -> dict[str, int]:
+    """How often the chief worker tried operations of remote storage again, by kind, over the epochs."""
+    total: Counter[str] = Counter()
+    for epoch in state.epochs:
+        total.update(epoch.get("storage_retries", {}))
+    return dict(total)
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

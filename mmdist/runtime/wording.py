@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from mmdist.runtime.failures import error_from_record
 from mmdist.storage import Event
@@ -24,6 +24,10 @@ PHASES = {
 }
 PLACES = {"epoch": "epochs", "batch": "batches", "rows": "total_rows", "parts": "total_parts"}
 """How far something is, and the fact that says how far it goes."""
+
+WAITS = ("read", "prepare", "decode")
+SHOWN_SHARE = 0.005
+"""Least share of the time that is worth a word: what rounds to 0% is not."""
 
 
 def clock(time_s: float | None) -> str:
@@ -49,11 +53,12 @@ def live_line(note: Mapping[str, Any]) -> str:
     for name, form in (
         ("rows_per_s", "{:,.0f} rows/s"),
         ("step_s", "step {:.3f} s"),
-        ("input_wait_share", "input wait {:.0%}"),
-        ("loss", "loss {:.4f}"),
     ):
         if _is_number(note.get(name)):
             parts.append(form.format(note[name]))
+    parts += _wait_words(note)
+    if _is_number(note.get("loss")):
+        parts.append(f"loss {note['loss']:.4f}")
     if _is_number(note.get("eta_s")):
         parts.append(f"ETA {duration(note['eta_s'])}")
     return "  ".join(parts)
@@ -72,7 +77,23 @@ def epoch_line(facts: Mapping[str, Any]) -> str:
     ]
     if _is_number(numbers.get("rows_per_s")):
         parts.append(f"{numbers['rows_per_s']:,.0f} rows/s")
+    parts += _wait_words(numbers)
+    retries = facts.get("storage_retries")
+    if isinstance(retries, Mapping):
+        parts.append(f"storage retries {sum(retries.values()):,}")
     return "  ".join(parts)
+
+
+def _wait_words(numbers: Mapping[str, Any]) -> list[str]:
+    """How much of the time goes on input, in percent: the wait and what it is for, and the hand-over to devices."""
+    words = []
+    if _is_number(numbers.get("input_wait_share")):
+        shares = {word: numbers.get(f"{word}_wait_share") for word in WAITS}
+        kinds = [f"{word} {share * 100:.0f}" for word, share in shares.items() if _is_number(share, SHOWN_SHARE)]
+        words.append(f"wait {numbers['input_wait_share']:.0%}" + (f" ({', '.join(kinds)})" if kinds else ""))
+    if _is_number(handover := numbers.get("handover_share"), SHOWN_SHARE):
+        words.append(f"hand-over {handover:.0%}")
+    return words
 
 
 def event_line(event: Event) -> str | None:
@@ -92,6 +113,8 @@ def event_line(event: Event) -> str | None:
             )
         case "epoch-finished":
             return epoch_line(facts)
+        case "input-bound":
+            return str(facts.get("advice"))
         case "stopped-early":
             return "stopped early: " + ", ".join(f"{name} {value}" for name, value in facts.items())
         case "worker-started" if facts.get("restart"):
@@ -104,5 +127,5 @@ def event_line(event: Event) -> str | None:
             return None
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _is_number(value: Any, least: float = -math.inf) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= least

@@ -2,8 +2,6 @@
 
 import json
 import logging
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +14,12 @@ from mmdist.errors import DataRefusedError, Place, StopRequestedError, TrainingF
 from mmdist.spec.job import TrainJob
 from mmdist.storage import EventWriter, Store
 from mmdist.training.checkpoint import CheckpointWriter, checkpoint_name
+from mmdist.training.epoch_events import EpochEvents
 from mmdist.training.exchange import LedgerExchange
 from mmdist.training.heartbeat import Heartbeat
-from mmdist.training.metrics import MetricWriter, Pace
+from mmdist.training.input_advice import InputFacts
+from mmdist.training.metrics import MetricWriter
+from mmdist.training.pace import InputTime, Pace, timed
 from mmdist.training.policies import EarlyStopping, EverySteps, KeepBest, KeepLast
 from mmdist.training.prepare import Prepared
 from mmdist.training.state import TrainingState
@@ -71,9 +72,10 @@ class Loop:
         self.state = state
         self._every = EverySteps(parts.job.train.checkpoint)
         self._keep_last = KeepLast(parts.job.train.checkpoint.keep_last)
-        self._pending: tuple[Batch, Any, float] | None = None
+        self._pending: tuple[Batch, Any, InputTime] | None = None
         self._pace = Pace()
         self._epoch_pace = Pace()
+        self._epoch_events = EpochEvents(parts.events, InputFacts.of(parts.job, parts.data))
         self._saved: tuple[int, int] | None = None
         self._is_stopping = False
 
@@ -96,17 +98,17 @@ class Loop:
             self._epoch_pace = Pace()
             if self.state.next_batch < plan.batches:
                 with self._open(plan) as stream:
-                    for batch, wait_s in _timed(stream):  # load
-                        self._step(batch, plan, wait_s)  # step
+                    for batch, waited in timed(stream):  # load
+                        self._step(batch, plan, waited)  # step
                         if self.state.next_batch == plan.batches:
                             break  # the end of an epoch is saved once it is validated
                         if self._every.is_due(self.state.step):  # save
                             self._save()
                         self._obey_stop()
             self._settle(plan)
-            pace = self._epoch_pace.values()
+            self._epoch_pace.end()
             metrics = {**self._train_metrics(), **self._validate()}  # validate
-            self._finish_epoch(metrics, pace)
+            self._finish_epoch(metrics)
             self._obey_stop()
         if self.parts.checkpoints is not None:
             self.parts.checkpoints.wait()
@@ -130,12 +132,13 @@ class Loop:
         data = self.parts.data
         return BatchStream(data.train, plan, data.collator, lanes=self.parts.lanes, start_batch=self.state.next_batch)
 
-    def _step(self, batch: Batch, plan: EpochPlan, wait_s: float) -> None:
+    def _step(self, batch: Batch, plan: EpochPlan, waited: InputTime) -> None:
         self.parts.budgets["train"].add(batch.bad)
         result = self.parts.steps.train(batch, epoch=self.state.epoch, stop=self.parts.heartbeat.stop_requested)
+        handover_s = self.parts.steps.handover_s
         # The result of the step before is looked at while this one may still be running on a GPU.
         self._settle(plan)
-        self._pending = batch, result, wait_s
+        self._pending = batch, result, waited._replace(handover_s=handover_s)
         self.state.ledger.add(batch.ledger)
         self.state.step += 1
         self.state.next_batch += 1
@@ -146,7 +149,7 @@ class Loop:
         """Waits for the step on its way, and counts it."""
         if self._pending is None:
             return
-        batch, result, wait_s = self._pending
+        batch, result, spent = self._pending
         self._pending = None
         sums = StepSums.of(result)
         self._refuse_not_finite(sums, batch, f"step {self.state.step}")
@@ -155,7 +158,7 @@ class Loop:
         self.state.rows += sums.rows
         self._is_stopping = self._is_stopping or sums.stop_votes > 0
         for pace in (self._pace, self._epoch_pace):
-            pace.add(rows=int(sums.rows), wait_s=wait_s)
+            pace.add(rows=int(sums.rows), spent=spent)
         if self._pace.seconds > NOTE_EVERY_S and plan is not None:
             self._tell(plan, sums)
 
@@ -199,7 +202,7 @@ class Loop:
             )
         return {"val/loss": loss_sum / rows, "val/accuracy": correct / rows}
 
-    def _finish_epoch(self, metrics: dict[str, float], pace: dict[str, float]) -> None:
+    def _finish_epoch(self, metrics: dict[str, float]) -> None:
         parts, state = self.parts, self.state
         ledger = parts.exchange.total(state.ledger)
         index = parts.data.train.index
@@ -210,7 +213,7 @@ class Loop:
         state.history.append({"epoch": epoch, "step": state.step, **metrics})
         if parts.metrics is not None:
             parts.run.write_bytes(f"ledger/epoch-{epoch}.json", json.dumps(ledger.to_json(index), indent=1).encode())
-            parts.metrics.add({**metrics, **pace}, step=state.step, epoch=epoch)
+            parts.metrics.add({**metrics, **self._epoch_pace.values()}, step=state.step, epoch=epoch)
             parts.metrics.flush()
         parts.early_stopping.add(metrics)
         parts.keep_best.offer(self._folder(), step=state.step, epoch=epoch, metrics=metrics)
@@ -218,12 +221,12 @@ class Loop:
         self._save()
         if parts.metrics is not None:
             facts = {"rows": ledger.rows, "quarantined": ledger.quarantined_rows}
-            parts.events.write(
-                "epoch-finished",
+            self._epoch_events.write(
+                self._epoch_pace,
                 epoch=epoch + 1,
                 epochs=parts.job.train.epochs,
                 step=state.step,
-                metrics={**metrics, **pace},
+                metrics=metrics,
                 ledger=facts,
             )
             if parts.early_stopping.is_over and state.epoch < parts.job.train.epochs:
@@ -282,14 +285,3 @@ class Loop:
             received=f"a loss of {loss} over the rows {', '.join(ids[:SHOWN_IDS])}{more}",
             remedy="lower `train.optimizer.learning_rate`, or look at these rows; the checkpoint before is intact",
         )
-
-
-def _timed(stream: BatchStream) -> Iterator[tuple[Batch, float]]:
-    """The batches, each with the seconds that it was waited for."""
-    batches = iter(stream)
-    while True:
-        begun_s = time.perf_counter()
-        batch = next(batches, None)
-        if batch is None:
-            return
-        yield batch, time.perf_counter() - begun_s

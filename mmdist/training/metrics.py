@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from mmdist.storage import Store
 
-__all__ = ["METRICS_SCHEMA", "MetricWriter", "Pace"]
+__all__ = ["METRICS_SCHEMA", "MetricWriter"]
 
 _FIELDS: list["pa.Field[Any]"] = [
     pa.field("step", pa.int64()),
@@ -95,33 +95,3 @@ class _TensorBoard:
         if self._copies is not None:
             for name in sorted(os.listdir(self._path)):
                 self._run.write_bytes(f"{self._folder}/{name}", Path(self._path, name).read_bytes())
-
-
-class Pace:
-    """How fast steps go: rows, seconds and the wait for input since the last look."""
-
-    def __init__(self) -> None:
-        self._begun_s = time.perf_counter()
-        self._rows = self._steps = 0
-        self._wait_s = 0.0
-
-    def add(self, *, rows: int, wait_s: float) -> None:
-        """Takes a step."""
-        self._rows += rows
-        self._steps += 1
-        self._wait_s += wait_s
-
-    @property
-    def seconds(self) -> float:
-        """Since the start."""
-        return time.perf_counter() - self._begun_s
-
-    def values(self) -> dict[str, float]:
-        """`rows_per_s`, `step_s` and `input_wait_share`; empty before the first step."""
-        if not self._steps:
-            return {}
-        return {
-            "rows_per_s": self._rows / self.seconds,
-            "step_s": self.seconds / self._steps,
-            "input_wait_share": self._wait_s / self.seconds,
-        }

@@ -6,6 +6,7 @@ between the replicas. `optimizer.apply` sums the gradients over the replicas by 
 double them.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -79,6 +80,8 @@ class Steps:
         self._local_replicas = local_replicas
         self._first_replica = worker * local_replicas
         self._lane_places = lane_places
+        self.handover_s = 0.0
+        """Seconds that the newest training batch took to its devices, its augmentation's draws among them."""
         # On CPU, XLA and several steps per call both cost a quarter of the speed. Nothing here branches on a tensor,
         # and rewriting Python's branches would cost seconds at the start.
         self._train = tf.function(self._train_all, autograph=False, jit_compile=False)
@@ -86,11 +89,14 @@ class Steps:
 
     def train(self, batch: Batch, *, epoch: int, stop: bool = False) -> Any:
         """Starts a training step on this worker's part of a batch; `StepSums.of` waits for its result."""
+        begun_s = time.perf_counter()
         arrays = _arrays(batch)
         if batch.image is not None:
             lane_places = self._lane_places or batch.size
             arrays |= augmentation_arrays(self._augmentations, self._seed, epoch, batch, lane_places=lane_places)
-        return self._train(self._to_replicas(arrays, self._first_replica, self._local_replicas, stop=stop))
+        inputs = self._to_replicas(arrays, self._first_replica, self._local_replicas, stop=stop)
+        self.handover_s = time.perf_counter() - begun_s
+        return self._train(inputs)
 
     def validate(self, batch: Batch, *, stop: bool = False) -> Any:
         """Starts a step without update on a whole batch, of which this worker takes its replicas' places."""

@@ -17,7 +17,7 @@ from mmdist.evaluation.history import best_epoch, read_history
 from mmdist.evaluation.paths import EVALUATION, MISTAKES, REPORT_HTML, REPORT_JSON
 from mmdist.evaluation.record import redact
 from mmdist.evaluation.report import render_report
-from mmdist.storage import Store, open_store
+from mmdist.storage import EventWriter, Store, open_store
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -125,6 +125,15 @@ def test_rendering_again_changes_nothing(tmp_path: Path) -> None:
         render_report(run)
         pages.append((run.read_bytes(REPORT_HTML), run.read_bytes(REPORT_JSON)))
     assert pages[0] == pages[1]
+
+
+def test_the_page_says_what_to_change_where_input_was_the_bottleneck(tmp_path: Path) -> None:
+    run = write_run(tmp_path)
+    assert "bottleneck" not in render(run).text
+    worker = EventWriter(run, 1, "worker-0.1")
+    worker.write("epoch-finished", epoch=1, input_advice="input is the bottleneck: add <b>CPUs</b>")
+    assert "In the last epoch, input is the bottleneck: add <b>CPUs</b>." in render(run).text
+    assert json.loads(run.read_bytes(REPORT_JSON))["run"]["input_advice"].startswith("input is the bottleneck")
 
 
 def test_keys_of_the_json_report_stand_in_their_order(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
-"""A training in a process of its own, with one fault: `none`, `stop:STEP`, `kill:STEP`, `nan:STEP`, `forget-seeds`."""
+"""A training in a process of its own, with one fault: `none`, `stop:STEP`, `kill:STEP`, `nan:STEP`, `forget-seeds`,
+`slow-decode`."""
 
 import os
 import signal
 import sys
+import time
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
@@ -46,6 +48,26 @@ def forget_seeds() -> None:
     session.assign_arrays = broken
 
 
+def slow_decode() -> None:
+    """Each task of decoding takes a fifth of a second, and the first one finds storage that fails once."""
+    from mmdist.data import collate
+    from mmdist.storage.retry import RetryPolicy
+
+    decode = collate.decode_images
+    failures = [OSError("connection reset")]
+
+    def read():
+        if failures:
+            raise failures.pop()
+
+    def slow(*args, **options):
+        RetryPolicy(first_wait_s=0.0).run("read", "s3://bucket/part", read)
+        time.sleep(0.2)
+        return decode(*args, **options)
+
+    collate.decode_images = slow
+
+
 def leave_report_out() -> None:
     from mmdist.training import finish
 
@@ -58,6 +80,8 @@ def main() -> int:
     name, _, step = fault.partition(":")
     if name == "forget-seeds":
         forget_seeds()
+    elif name == "slow-decode":
+        slow_decode()
     elif name != "none":
         break_steps(name, int(step))
     if os.environ.get("TEST_REPORT") == "0":

@@ -66,3 +66,24 @@ def test_other_data_under_the_same_run_is_refused(tmp_path):
     code, said = run_worker(run, attempt=2)
     assert code == 3
     assert "the dataset is not the one that this run began with" in said
+
+
+def test_a_training_that_waits_for_decoding_says_so_and_what_to_change(data, tmp_path):
+    run = write_run(tmp_path / "run", job_dict(data, train__epochs=3))
+    code, said = run_worker(run, attempt=1, fault="slow-decode")
+    assert code == 0, said
+    epochs = events(run, "epoch-finished")
+    for facts in epochs:
+        metrics, seconds = facts["metrics"], facts["seconds_by_phase"]
+        assert set(seconds) == {"read_wait", "prepare_wait", "decode_wait", "handover", "step"}
+        assert seconds["handover"] > 0
+        assert metrics["input_wait_share"] == pytest.approx(
+            sum(metrics[f"{phase}_wait_share"] for phase in ("read", "prepare", "decode"))
+        )
+    assert epochs[2]["metrics"]["decode_wait_share"] > 0.3
+    assert "decoding pictures" in epochs[2]["input_advice"]
+    assert "resources.cpus_per_worker" in epochs[2]["input_advice"]
+    [told] = events(run, "input-bound")
+    assert told["advice"].startswith("input is the bottleneck")
+    assert told["advice"] in said, "the log has it too"
+    assert [facts.get("storage_retries") for facts in epochs] == [{"read": 1}, None, None]
