@@ -11,7 +11,7 @@ from mmdist.data.batches import BadRow
 from mmdist.errors import DataRefusedError
 from mmdist.storage import Store
 
-__all__ = ["QUARANTINE_SCHEMA", "BadRowBudget", "QuarantineWriter"]
+__all__ = ["QUARANTINE_SCHEMA", "BadRowBudget", "QuarantineWriter", "rows_borne"]
 
 _COLUMNS: dict[str, pa.DataType] = {
     "shard": pa.string(),
@@ -79,11 +79,24 @@ class QuarantineWriter:
         self._next += 1
 
 
+def rows_borne(max_bad_rows: int | float, total_rows: int, on_bad_row: Literal["quarantine", "fail"]) -> int:
+    """How many bad rows a job bears: a count (int) as it stands, a share (float) of the rows rounded up.
+
+    Up, so that a share above 0 bears a bad row of however small a dataset.
+    """
+    if on_bad_row == "fail":
+        return 0
+    if isinstance(max_bad_rows, int):
+        return max_bad_rows
+    # The small number undoes float error: 0.07 of 100 rows, which is 7.000000000000001, is 7.
+    return math.ceil(max_bad_rows * total_rows - 1e-9)
+
+
 class BadRowBudget:
     """Lets a job bear some bad rows and no more; distinct rows count, so further epochs cost nothing.
 
     Args:
-        max_bad_rows: A count (int), or a share (float) of `total_rows`, rounded down.
+        max_bad_rows: A count (int), or a share (float) of `total_rows`, rounded up.
         total_rows: Rows of the dataset that is read.
         on_bad_row: `fail` bears none.
         quarantine: Takes every row before it is counted, so that the user can look it up.
@@ -98,9 +111,7 @@ class BadRowBudget:
         quarantine: QuarantineWriter,
     ) -> None:
         share = isinstance(max_bad_rows, float)
-        # The small addend undoes float error: 0.29 of 100 rows is 29, not 28.
-        borne = math.floor(max_bad_rows * total_rows + 1e-9) if share else int(max_bad_rows)
-        self.limit = 0 if on_bad_row == "fail" else borne
+        self.limit = rows_borne(max_bad_rows, total_rows, on_bad_row)
         self._stated = f"{max_bad_rows:g} of {total_rows} rows" if share else f"{max_bad_rows} rows"
         self._fail = on_bad_row == "fail"
         self._total_rows = total_rows

@@ -5,7 +5,6 @@ Ray is initialised by the caller. Nothing here depends on the number of workers:
 
 import hashlib
 import json
-import math
 import pickle
 import time
 from collections import Counter
@@ -18,6 +17,7 @@ import pyarrow as pa
 
 from mmdist import __version__
 from mmdist.data.index import RowGroupIndex, write_index
+from mmdist.data.quarantine import rows_borne
 from mmdist.errors import DataRefusedError, MmdistError, Place, WorkerLostError
 from mmdist.importing.folder import QUARANTINE, DatasetFolder
 from mmdist.importing.plan import ImportPlan, plan_import
@@ -162,10 +162,7 @@ class _Tally:
         self.bad_rows = 0
         self.shards: list[ShardResult] = []
         self._spec, self._plan, self._folder, self._on_progress = spec, plan, folder, on_progress
-        share = isinstance(spec.max_bad_rows, float)
-        # The small addend undoes float error: 0.29 of 100 rows is 29, not 28.
-        borne = math.floor(spec.max_bad_rows * plan.rows + 1e-9) if share else int(spec.max_bad_rows)
-        self._limit = 0 if spec.on_bad_row == "fail" else borne
+        self._limit = rows_borne(spec.max_bad_rows, plan.rows, spec.on_bad_row)
         self._rows = len(plan.bad)
         self._parts: set[int] = set()
         self._examples: list[str] = []

@@ -192,7 +192,7 @@ class ReadingSpec(Spec):
     on_bad_row: Literal["quarantine", "fail"] = "quarantine"
     """What a row that cannot be read does: it is set aside with its reason, or the job ends."""
     max_bad_rows: Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0.0, lt=1.0)] = 0.001
-    """Bad rows that are borne: a share of the rows (0.001) or a count (10)."""
+    """Bad rows that are borne: a share of the rows, rounded up (0.001), or a count (10)."""
     cache: CacheSpec | None = None
     """Local cache of remote shards; without it, each epoch reads them from storage."""
 

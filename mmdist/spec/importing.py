@@ -128,6 +128,6 @@ class ImportSpec(Spec):
     on_bad_row: Literal["quarantine", "fail"] = "quarantine"
     """What a source row that cannot be read does: it is set aside with its reason, or the job ends."""
     max_bad_rows: Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0.0, lt=1.0)] = 0.001
-    """Bad rows that are borne: a share of the rows (0.001) or a count (10)."""
+    """Bad rows that are borne: a share of the rows, rounded up (0.001), or a count (10)."""
     max_pixels: PositiveInt = 50_000_000
     """Largest picture, in pixels by its header, that is accepted."""

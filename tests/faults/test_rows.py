@@ -90,7 +90,7 @@ GOOD_ROWS = [dict(id=f"good {number}", **GOOD) for number in range(27)]
         ({"max_bad_rows": 3}, False),
         ({"max_bad_rows": 2}, True),
         ({"max_bad_rows": 0.1}, False),
-        ({"max_bad_rows": 0.09}, True),
+        ({"max_bad_rows": 0.06}, True),
         ({"max_bad_rows": 0}, True),
         ({"max_bad_rows": 3, "on_bad_row": "fail"}, True),
     ],

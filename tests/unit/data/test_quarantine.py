@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmdist.data.batches import BadRow
-from mmdist.data.quarantine import QUARANTINE_SCHEMA, BadRowBudget, QuarantineWriter
+from mmdist.data.quarantine import QUARANTINE_SCHEMA, BadRowBudget, QuarantineWriter, rows_borne
 from mmdist.errors import DataRefusedError
 from mmdist.storage import open_store
 
@@ -46,10 +46,21 @@ def test_thousands_are_written_before_a_flush(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("most", "total", "limit"),
-    [(0.001, 1000, 1), (0.001, 999, 0), (0.29, 100, 29), (0.0, 50, 0), (3, 10, 3), (0, 10, 0)],
+    [
+        (0.001, 1000, 1),
+        (0.001, 1001, 2),
+        (0.001, 3, 1),
+        (0.07, 100, 7),
+        (0.29, 100, 29),
+        (0.0, 50, 0),
+        (0.5, 0, 0),
+        (3, 10, 3),
+        (0, 10, 0),
+    ],
 )
 def test_a_float_is_a_share_and_an_int_a_count(tmp_path: Path, most: int | float, total: int, limit: int) -> None:
     assert BadRowBudget(most, total, "quarantine", quarantine=writer(tmp_path)).limit == limit
+    assert rows_borne(most, total, "fail") == 0
 
 
 def test_the_row_over_the_budget_ends_the_job_and_is_on_disk(tmp_path: Path) -> None:
