@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
+    "BadRowsError",
     "DataRefusedError",
     "JobFileError",
     "MmdistError",
@@ -122,6 +123,10 @@ class DataRefusedError(MmdistError):
     """The data cannot be used, or lost more rows than the job allows: exit 3."""
 
     exit_code = 3
+
+
+class BadRowsError(DataRefusedError):
+    """More rows cannot be used than the job bears. The job is as it is: only a new run helps, and no resume."""
 
 
 class ResourceError(MmdistError):

@@ -26,7 +26,7 @@ def command() -> None:
     """Look into a dataset."""
 
 
-@command.command("inspect")
+@command.command("inspect", short_help="Look through a dataset or a folder of shards.")
 @click.argument("path")
 @click.option("--html", "html_file", type=click.Path(dir_okay=False), help="Write a page with a contact sheet.")
 @click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")

@@ -87,7 +87,7 @@ def _print_ending(ended: Submission, *, log_format: str) -> None:
         if state.output:
             click.echo(f"output: {state.output}", err=True)
         for name, value in state.metrics.items():
-            click.echo(f"  {name} {value:.4g}", err=True)
+            click.echo(f"  {state.split} {name} {value:.4g}" if state.split else f"  {name} {value:.4g}", err=True)
         return
     if state.state == "running":
         click.echo(f"running; follow it with: mmdist status {ended.run.url}", err=True)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmdist.data.batches import BadRow
-from mmdist.errors import DataRefusedError
+from mmdist.errors import BadRowsError
 from mmdist.storage import Store
 
 __all__ = ["QUARANTINE_SCHEMA", "BadRowBudget", "QuarantineWriter", "rows_borne"]
@@ -122,7 +122,7 @@ class BadRowBudget:
         """Sets rows aside and counts them.
 
         Raises:
-            DataRefusedError: once more rows are bad than the job bears; they are written before it is raised.
+            BadRowsError: once more rows are bad than the job bears; they are written before it is raised.
         """
         if not rows:
             return
@@ -132,12 +132,13 @@ class BadRowBudget:
             return
         self._quarantine.flush()
         reasons = "; ".join(f"{f'{row.shard}#{row.row} {row.column}'.rstrip()}: {row.reason}" for row in self._first)
-        raise DataRefusedError(
+        raise BadRowsError(
             "a row cannot be used, and on_bad_row is `fail`" if self._fail else "too many rows cannot be used",
             expected="no bad row" if self._fail else f"at most {self.limit} bad rows (max_bad_rows: {self._stated})",
             received=f"{self._quarantine.rows} bad rows of {self._total_rows} so far; the first: {reasons}",
-            remedy=f"look at {self._quarantine.place}, then mend the data"
-            + (", or set data.on_bad_row: quarantine" if self._fail else " or raise data.max_bad_rows"),
+            remedy=f"look at {self._quarantine.place}, then mend the data or "
+            + ("set data.on_bad_row: quarantine" if self._fail else "raise data.max_bad_rows")
+            + ", and submit the job as a new run",
         )
 
     def flush(self) -> None:

@@ -29,6 +29,8 @@ from mmdist.training.heartbeat import Heartbeat
 __all__ = ["evaluate"]
 
 MODEL = "model"
+SPLIT = "input"
+"""What the report calls the rows of such a job."""
 
 
 def evaluate(run: Store, model_run: Store, events: EventWriter) -> dict[str, Any]:
@@ -40,7 +42,7 @@ def evaluate(run: Store, model_run: Store, events: EventWriter) -> dict[str, Any
         events: Gets `devices`.
 
     Returns:
-        `metrics`, the report's headline, and `report`, where report.html lies.
+        `split`, the rows' name, `metrics`, the report's headline, and `report`, where report.html lies.
 
     Raises:
         MmdistError: where the data does not suit the model, or too many rows cannot be read.
@@ -91,7 +93,7 @@ def evaluate(run: Store, model_run: Store, events: EventWriter) -> dict[str, Any
             ),
             spec=job.evaluation,
             run=run,
-            split="input",
+            split=SPLIT,
             seed=job.seed,
             model={
                 "run_id": info.run_id,
@@ -104,7 +106,7 @@ def evaluate(run: Store, model_run: Store, events: EventWriter) -> dict[str, Any
         )
         budget.flush()
         render_report(run)
-    return {"metrics": result["metrics"]["headline"], "report": f"{run.url}/{REPORT_HTML}"}
+    return {"split": SPLIT, "metrics": result["metrics"]["headline"], "report": f"{run.url}/{REPORT_HTML}"}
 
 
 def _columns(columns: ColumnsSpec, info: ArtifactInfo) -> ColumnsSpec:

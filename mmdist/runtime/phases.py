@@ -149,7 +149,7 @@ def _finished(outcome: Any) -> dict[str, Any]:
         raise failure
     result = outcome["result"] if isinstance(outcome, dict) else None
     facts = result if isinstance(result, dict) else {}
-    return {"metrics": _numbers(facts.get("metrics")), "report": facts.get("report")}
+    return {"split": facts.get("split"), "metrics": _numbers(facts.get("metrics")), "report": facts.get("report")}
 
 
 def _numbers(metrics: Any) -> dict[str, Any]:

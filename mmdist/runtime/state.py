@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mmdist.errors import BadRowsError
 from mmdist.storage import DRIVER, Event
 
 __all__ = ["SUBMIT", "RunState", "StateName", "run_state"]
@@ -34,6 +35,8 @@ class RunState:
     checkpoint: str | None = None
     report: str | None = None
     output: str | None = None
+    split: str | None = None
+    """The rows that `metrics` are about: test, validation or input."""
 
     @property
     def is_over(self) -> bool:
@@ -44,6 +47,11 @@ class RunState:
     def can_resume(self) -> bool:
         """Whether `--resume` would go on with it."""
         return self.state in ("submitted", "interrupted", "failed", "stopped")
+
+    @property
+    def has_bad_rows(self) -> bool:
+        """Whether it failed over more bad rows than its job bears, as it would again."""
+        return self.state == "failed" and (self.error or {}).get("error") == BadRowsError.__name__
 
 
 def run_state(events: Sequence[Event], *, driver_alive: bool) -> RunState:
@@ -88,6 +96,7 @@ def run_state(events: Sequence[Event], *, driver_alive: bool) -> RunState:
         checkpoint=checkpoints[-1].facts.get("path") if checkpoints else None,
         report=facts.get("report"),
         output=facts.get("output"),
+        split=facts.get("split"),
     )
 
 

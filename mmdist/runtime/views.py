@@ -65,6 +65,7 @@ def run_details(run: Store) -> dict[str, Any]:
         "epochs": list(state.epochs),
         "input_advice": state.epochs[-1].get("input_advice") if state.epochs else None,
         "storage_retries": _sum_retries(state),
+        "split": state.split,
         "metrics": state.metrics,
         "checkpoint": state.checkpoint,
         "report": state.report,
@@ -76,8 +77,8 @@ def run_details(run: Store) -> dict[str, Any]:
 
 
 def resume_command(run: Store, state: RunState) -> str | None:
-    """The command that goes on with a run; None where there is nothing to go on with."""
-    return f"mmdist submit --resume {run.url}" if state.can_resume else None
+    """The command that goes on with a run; None where there is nothing to go on with, or no use in it."""
+    return f"mmdist submit --resume {run.url}" if state.can_resume and not state.has_bad_rows else None
 
 
 def status_text(details: dict[str, Any]) -> str:
@@ -98,7 +99,8 @@ def status_text(details: dict[str, Any]) -> str:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in details["storage_retries"].items())
         lines.append(f"  storage     {sum(details['storage_retries'].values()):,} operations tried again ({kinds})")
     if details["metrics"]:
-        lines.append("  metrics     " + "  ".join(f"{name} {value:.4g}" for name, value in details["metrics"].items()))
+        numbers = (f"{name} {value:.4g}" for name, value in details["metrics"].items())
+        lines.append(f"  {details['split'] or 'metrics':10}  " + "  ".join(numbers))
     if len(details["attempts"]) > 1 or state == "interrupted":
         lines += [
             f"  attempt {attempt['attempt']}   {attempt['state']}, from {clock(attempt.get('started_s'))} on "

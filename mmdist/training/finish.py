@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from mmdist.data.batches import BadRow
+from mmdist.data.dataset import Dataset
 from mmdist.errors import DataRefusedError, StopRequestedError
 from mmdist.evaluation.evaluate import evaluate_model
 from mmdist.evaluation.paths import REPORT_HTML
@@ -28,7 +29,7 @@ def finish_training(parts: LoopParts, state: TrainingState) -> dict[str, Any]:
     """Writes the model unless the run has one, evaluates it and renders the report.
 
     Returns:
-        `metrics`, the report's headline, and `report`, where report.html lies.
+        `split`, that was evaluated, `metrics`, the report's headline, and `report`, where report.html lies.
 
     Raises:
         StopRequestedError: where somebody asks to stop meanwhile; resumed, it begins here again.
@@ -38,7 +39,8 @@ def finish_training(parts: LoopParts, state: TrainingState) -> dict[str, Any]:
         _save_best(parts, state)
     metrics = _evaluate(parts)
     render_report(parts.run)
-    return {"metrics": metrics["headline"], "report": f"{parts.run.url}/{REPORT_HTML}"}
+    split, _ = _evaluated(parts)
+    return {"split": split, "metrics": metrics["headline"], "report": f"{parts.run.url}/{REPORT_HTML}"}
 
 
 def _save_best(parts: LoopParts, state: TrainingState) -> None:
@@ -86,10 +88,15 @@ def _assign_best(parts: LoopParts, state: TrainingState) -> tuple[int, int]:
     return state.step, state.epoch
 
 
+def _evaluated(parts: LoopParts) -> tuple[str, Dataset]:
+    """The split that the report is about."""
+    if parts.data.test is not None:
+        return "test", parts.data.test
+    return "validation", parts.data.validation
+
+
 def _evaluate(parts: LoopParts) -> dict[str, Any]:
-    split, dataset = "test", parts.data.test
-    if dataset is None:
-        split, dataset = "validation", parts.data.validation
+    split, dataset = _evaluated(parts)
     budget = make_budget(parts.job, parts.run, parts.events, f"evaluate-{split}", dataset.rows)
     artifact = load_artifact(parts.run, MODEL_FOLDER)
     model = artifact.build()

@@ -208,3 +208,11 @@ def test_every_command_has_a_line_of_help() -> None:
     assert set(cli_main.COMMANDS) == {
         "submit", "check", "runs", "status", "logs", "stop", "report", "data", "schema",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("group", [[], ["data"]])
+def test_no_line_of_help_is_cut_off(capsys: pytest.CaptureFixture[str], group: list[str]) -> None:
+    assert run([*group, "--help"]) == 0
+    commands = capsys.readouterr().out.partition("Commands:")[2]
+    assert commands.strip()
+    assert "..." not in commands

@@ -5,7 +5,7 @@ import pytest
 
 from mmdist.data.batches import BadRow
 from mmdist.data.quarantine import QUARANTINE_SCHEMA, BadRowBudget, QuarantineWriter, rows_borne
-from mmdist.errors import DataRefusedError
+from mmdist.errors import BadRowsError
 from mmdist.storage import open_store
 
 
@@ -67,7 +67,7 @@ def test_the_row_over_the_budget_ends_the_job_and_is_on_disk(tmp_path: Path) -> 
     budget = BadRowBudget(0.5, 4, "quarantine", quarantine=writer(tmp_path))
     budget.add([bad(1)])
     budget.add([bad(1), bad(2)])  # the next epoch meets the same row again
-    with pytest.raises(DataRefusedError) as caught:
+    with pytest.raises(BadRowsError) as caught:
         budget.add([bad(3)])
     text = str(caught.value)
     path = tmp_path / "quarantine/0002-worker-0-0000.parquet"
@@ -75,11 +75,13 @@ def test_the_row_over_the_budget_ends_the_job_and_is_on_disk(tmp_path: Path) -> 
     assert str(path) in text
     assert "at most 2 bad rows (max_bad_rows: 0.5 of 4 rows)" in text
     assert "3 bad rows of 4 so far; the first: part-00000.parquet#1 image: reason 1" in text
+    assert text.endswith("then mend the data or raise data.max_bad_rows, and submit the job as a new run")
     assert pq.read_table(path).num_rows == 3
 
 
 def test_fail_bears_none(tmp_path: Path) -> None:
     budget = BadRowBudget(10, 100, "fail", quarantine=writer(tmp_path))
     budget.add([])
-    with pytest.raises(DataRefusedError, match="on_bad_row is `fail`"):
+    with pytest.raises(BadRowsError, match="on_bad_row is `fail`") as caught:
         budget.add([bad(1)])
+    assert "or set data.on_bad_row: quarantine, and submit the job as a new run" in str(caught.value)

@@ -1,5 +1,7 @@
 import pytest
 
+from mmdist.errors import BadRowsError, DataRefusedError
+from mmdist.runtime.failures import error_record
 from mmdist.runtime.rundir import read_run_state
 from mmdist.runtime.views import run_details, status_text
 from mmdist.storage import claim_attempt, open_store
@@ -34,3 +36,19 @@ def test_the_status_is_silent_about_input_that_keeps_up(run):
     text = status_text(run_details(run))
     assert "input " not in text
     assert "storage " not in text
+
+
+@pytest.mark.parametrize(
+    ("error", "command"),
+    [(BadRowsError("too many rows cannot be used"), None), (DataRefusedError("damaged"), "mmdist submit --resume ")],
+)
+def test_a_resume_is_named_where_it_may_help(run, error, command):
+    claim_attempt(run, {}).write("finished", state="failed", exit_code=3, failure=error_record(error))
+    details = run_details(run)
+    assert details["resume"] == (command and f"{command}{run.url}")
+    assert ("\n  resume      " in status_text(details)) == (command is not None)
+
+
+def test_the_metrics_name_their_split(run):
+    claim_attempt(run, {}).write("finished", state="succeeded", exit_code=0, metrics={"accuracy": 0.63}, split="test")
+    assert "  test        accuracy 0.63" in status_text(run_details(run)).splitlines()

@@ -53,7 +53,7 @@ def test_more_bad_rows_than_the_job_bears_end_it_with_the_place_to_look_at(data,
     run = write_run(tmp_path / "run", job_dict(data, data__on_bad_row="fail"))
     code, said = run_worker(run, attempt=1)
     assert code == 3
-    assert "DataRefusedError: a row cannot be used, and on_bad_row is `fail`" in said
+    assert "BadRowsError: a row cannot be used, and on_bad_row is `fail`" in said
     assert f"look at {run}/quarantine/0001-worker-0.0-train-0000.parquet" in said
 
 
