@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Generic, TypeVar
 from unicodedata import normalize
 
 import numpy as np
@@ -42,16 +42,21 @@ _NOT_WORDS = r"[^\p{L}\p{M}\p{N}]+"
 
 
 @dataclass
-class Hashes:
-    """A 64-bit hash of each value of a split, and the row it is of; grown part by part."""
+class _Found(Generic[Number]):
+    """Something of each of some rows of a split, and the rows it is of; grown part by part."""
 
-    values: list[npt.NDArray[np.uint64]] = field(default_factory=list)
+    values: list[npt.NDArray[Number]] = field(default_factory=list)
     rows: list[npt.NDArray[np.int64]] = field(default_factory=list)
 
-    def add(self, values: npt.NDArray[np.uint64], rows: npt.NDArray[np.int64]) -> None:
+    def add(self, values: npt.NDArray[Number], rows: npt.NDArray[np.int64]) -> None:
         """Adds n values with their rows' numbers in the split."""
         self.values.append(values)
         self.rows.append(rows)
+
+
+@dataclass
+class Hashes(_Found[np.uint64]):
+    """A 64-bit hash of each value of a split, and the row it is of."""
 
     @property
     def repeated(self) -> int:
@@ -61,16 +66,8 @@ class Hashes:
 
 
 @dataclass
-class Looks:
-    """What pictures of a split look like, uint8 (n, 96), and the rows they are of; grown part by part."""
-
-    values: list[npt.NDArray[np.uint8]] = field(default_factory=list)
-    rows: list[npt.NDArray[np.int64]] = field(default_factory=list)
-
-    def add(self, values: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64]) -> None:
-        """Adds n pictures with their rows' numbers in the split."""
-        self.values.append(values)
-        self.rows.append(rows)
+class Looks(_Found[np.uint8]):
+    """What pictures of a split look like, uint8 (n, 96), and the rows they are of."""
 
 
 @dataclass(frozen=True)
