@@ -1,7 +1,15 @@
 """Shared storage: stores, committed folders, and the events and live notes of a run."""
 
 from mmdist.storage.cache import open_cache
-from mmdist.storage.commit import CommitError, commit_anew, commit_folder, is_committed, read_committed
+from mmdist.storage.commit import (
+    CommitError,
+    UnfinishedError,
+    commit_anew,
+    commit_folder,
+    is_committed,
+    read_committed,
+    verify_committed,
+)
 from mmdist.storage.events import DRIVER, Event, EventWriter, claim_attempt, read_events
 from mmdist.storage.live import read_live, write_live
 from mmdist.storage.retry import retry_counts
@@ -14,6 +22,7 @@ __all__ = [
     "Event",
     "EventWriter",
     "Store",
+    "UnfinishedError",
     "claim_attempt",
     "commit_anew",
     "commit_folder",
@@ -25,5 +34,6 @@ __all__ = [
     "read_events",
     "read_live",
     "retry_counts",
+    "verify_committed",
     "write_live",
 ]

@@ -6,22 +6,41 @@ file's size and hash, and whose payload agrees. A writer never reuses a folder.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from mmdist.errors import StorageError
 from mmdist.storage.store import Store
 
-__all__ = ["COMMITTED", "MANIFEST", "CommitError", "commit_anew", "commit_folder", "is_committed", "read_committed"]
+__all__ = [
+    "COMMITTED",
+    "MANIFEST",
+    "CommitError",
+    "UnfinishedError",
+    "commit_anew",
+    "commit_folder",
+    "is_committed",
+    "read_committed",
+    "verify_committed",
+]
 
 MANIFEST = "manifest.json"
 COMMITTED = "COMMITTED"
+_CHUNK_BYTES = 8 * 1024 * 1024
+
+Content = bytes | memoryview | Sequence[bytes | memoryview]
+"""A file's content, whole or in pieces."""
 
 
 class CommitError(StorageError):
     """A folder is not committed, or does not agree with its manifest."""
 
 
-def commit_folder(store: Store, folder: str, payload: Mapping[str, bytes | memoryview]) -> None:
+class UnfinishedError(CommitError):
+    """The writing of the marker was cut off: the commit never returned, and nobody was told that it had."""
+
+
+def commit_folder(store: Store, folder: str, payload: Mapping[str, Content]) -> None:
     """Writes files into a fresh folder and commits them, then reads all of it back.
 
     Args:
@@ -37,53 +56,103 @@ def commit_folder(store: Store, folder: str, payload: Mapping[str, bytes | memor
     if target.exists(COMMITTED) or target.exists(MANIFEST):
         raise CommitError("a committed folder is never written again", received=target.url)
     files = {}
-    for name, data in payload.items():
-        target.write_bytes(name, data)
-        files[name] = {"bytes": memoryview(data).nbytes, "sha256": hashlib.sha256(data).hexdigest()}
+    for name, content in payload.items():
+        pieces = (content,) if isinstance(content, bytes | memoryview) else content
+        target.write_pieces(name, pieces)
+        digest, size_bytes = hashlib.sha256(), 0
+        for piece in pieces:
+            digest.update(piece)
+            size_bytes += memoryview(piece).nbytes
+        files[name] = {"bytes": size_bytes, "sha256": digest.hexdigest()}
     manifest = json.dumps({"version": 1, "files": files}, indent=1, sort_keys=True).encode()
     target.write_bytes(MANIFEST, manifest)
     target.write_bytes(COMMITTED, hashlib.sha256(manifest).hexdigest().encode())
-    read_committed(store, folder)
+    verify_committed(store, folder)
 
 
-def commit_anew(store: Store, folder: str, payload: Mapping[str, bytes | memoryview]) -> None:
+def commit_anew(store: Store, folder: str, payload: Mapping[str, Content]) -> None:
     """As `commit_folder`, for a folder of a fixed name: what an interrupted writer left in it is written over.
 
     Raises:
         CommitError: when the folder is committed already.
     """
     if not is_committed(store, folder):
+        store.delete_file(f"{folder}/{COMMITTED}")
         store.delete_file(f"{folder}/{MANIFEST}")
     commit_folder(store, folder, payload)
 
 
 def is_committed(store: Store, folder: str) -> bool:
-    """Whether the marker is there. It says nothing of the payload: `read_committed` does."""
-    return store.exists(f"{folder}/{COMMITTED}")
+    """Whether the marker is there, written to its end. It says nothing of the payload: `read_committed` does."""
+    target = store.child(folder)
+    if not target.exists(COMMITTED):
+        return False
+    try:
+        _read_manifest(target)
+    except UnfinishedError:
+        return False
+    except CommitError:
+        # Damaged, not unfinished: whoever reads it is to be told.
+        pass
+    return True
 
 
 def read_committed(store: Store, folder: str) -> dict[str, bytes]:
     """The payload by file name, every byte checked against the manifest.
 
     Raises:
+        UnfinishedError: when the marker was cut off while it was written.
         CommitError: when the folder is not committed, or a file is missing or differs; it says which.
     """
     target = store.child(folder)
-    manifest = _read(target, MANIFEST)
-    marker = _read(target, COMMITTED).decode(errors="replace")
-    if marker != hashlib.sha256(manifest).hexdigest():
-        raise CommitError("the marker does not agree with the manifest", received=target.url)
     payload = {}
-    for name, facts in json.loads(manifest)["files"].items():
+    for name, facts in _read_manifest(target).items():
         data = _read(target, name)
-        if len(data) != facts["bytes"] or hashlib.sha256(data).hexdigest() != facts["sha256"]:
-            raise CommitError(
-                "a file does not agree with its manifest",
-                expected=f"{facts['bytes']} bytes, SHA-256 {facts['sha256'][:12]}...",
-                received=f"{len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()[:12]}...: {target.url}/{name}",
-            )
+        _check(target, name, facts, hashlib.sha256(data).hexdigest(), len(data))
         payload[name] = data
     return payload
+
+
+def verify_committed(store: Store, folder: str) -> None:
+    """Checks what `read_committed` checks, and raises what it raises; holds a small part of a file at a time."""
+    target = store.child(folder)
+    for name, facts in _read_manifest(target).items():
+        digest, size_bytes = hashlib.sha256(), 0
+        for chunk in _chunks(target, name):
+            digest.update(chunk)
+            size_bytes += len(chunk)
+        _check(target, name, facts, digest.hexdigest(), size_bytes)
+
+
+def _read_manifest(target: Store) -> dict[str, dict[str, Any]]:
+    manifest = _read(target, MANIFEST)
+    marker = _read(target, COMMITTED)
+    expected = hashlib.sha256(manifest).hexdigest().encode()
+    if marker != expected:
+        # A crash leaves the beginning of the marker, or blocks of zeros; damage to a whole one looks otherwise.
+        if expected.startswith(marker.rstrip(b"\0")):
+            raise UnfinishedError("the marker was cut off while it was written", received=target.url)
+        raise CommitError("the marker does not agree with the manifest", received=target.url)
+    files: dict[str, dict[str, Any]] = json.loads(manifest)["files"]
+    return files
+
+
+def _check(target: Store, name: str, facts: Mapping[str, Any], sha256: str, size_bytes: int) -> None:
+    if size_bytes != facts["bytes"] or sha256 != facts["sha256"]:
+        raise CommitError(
+            "a file does not agree with its manifest",
+            expected=f"{facts['bytes']} bytes, SHA-256 {facts['sha256'][:12]}...",
+            received=f"{size_bytes} bytes, SHA-256 {sha256[:12]}...: {target.url}/{name}",
+        )
+
+
+def _chunks(target: Store, name: str) -> Iterator[bytes]:
+    try:
+        with target.open_file(name) as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                yield chunk
+    except FileNotFoundError as error:
+        raise CommitError("a file of a committed folder is missing", received=f"{target.url}/{name}") from error
 
 
 def _read(target: Store, name: str) -> bytes:

@@ -1,39 +1,87 @@
-"""Local files that are on disk when a write returns, and what their failures mean."""
+"""Local files and folders that are on disk when a call returns, and what their failures mean."""
 
 import errno
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 
 from mmdist.errors import Place, StorageError
 
-__all__ = ["local_error", "make_folder_durably", "sync", "write_durably"]
+__all__ = ["local_error", "make_folder_durably", "remove_durably", "remove_folder_durably", "sync", "write_durably"]
+
+_durable: set[tuple[str, int]] = set()
+"""Folders (path, inode) whose entries this process has brought to the disk, or found and brought there."""
 
 
-def write_durably(full: str, data: bytes | memoryview, flag: int) -> None:
-    """Writes a file and syncs it and the folders that it needed. `flag` is O_TRUNC or O_EXCL."""
+def write_durably(full: str, pieces: Iterable[bytes | memoryview], flag: int) -> None:
+    """Writes a file from its pieces and syncs it and the folders that it needed.
+
+    Args:
+        full: Its path.
+        pieces: Its content.
+        flag: O_TRUNC or O_EXCL. A file that O_EXCL made and that cannot be written is removed again.
+    """
     folder = os.path.dirname(full)
     make_folder_durably(folder)
     descriptor = os.open(full, os.O_WRONLY | os.O_CREAT | flag, 0o644)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        try:
+            for piece in pieces:
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        if flag == os.O_EXCL:
+            with suppress(OSError):
+                os.unlink(full)
+        raise
     sync(folder)
 
 
 def make_folder_durably(folder: str) -> None:
-    """Makes a folder and those above it, each synced."""
-    if os.path.isdir(folder):
+    """Makes a folder and those above it, each synced.
+
+    One that is there may have been made by a process that was killed before it synced: each process syncs it once.
+    """
+    found = _identity(folder)
+    if found in _durable:
         return
     parent = os.path.dirname(folder)
+    if parent == folder:
+        return
     make_folder_durably(parent)
-    with suppress(FileExistsError):
-        os.mkdir(folder)
+    if found is None:
+        with suppress(FileExistsError):
+            os.mkdir(folder)
     # A file is only as durable as the entry of the folder that holds it.
-    sync(parent)
+    try:
+        sync(parent)
+    except OSError as error:
+        if found is None or error.errno not in _NOT_OURS:
+            raise
+    made = _identity(folder)
+    if made is not None:
+        _durable.add(made)
+
+
+def remove_durably(full: str) -> None:
+    """Deletes a file. Raises FileNotFoundError where there is none."""
+    os.unlink(full)
+    sync(os.path.dirname(full))
+
+
+def remove_folder_durably(folder: str) -> None:
+    """Deletes a folder unless something is in it; nothing where there is none."""
+    try:
+        os.rmdir(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return
+    sync(os.path.dirname(folder))
 
 
 def sync(path: str) -> None:
@@ -44,6 +92,16 @@ def sync(path: str) -> None:
     finally:
         os.close(descriptor)
 
+
+def _identity(folder: str) -> tuple[str, int] | None:
+    try:
+        return folder, os.stat(folder).st_ino
+    except FileNotFoundError:
+        return None
+
+
+_NOT_OURS = (errno.EACCES, errno.EPERM, errno.EINVAL, errno.EROFS, errno.ENOTSUP)
+"""How folders far above a run, which were there before it, may refuse to be synced."""
 
 _REMEDIES = {
     errno.ENOSPC: "free space on the disk or choose another `storage`; what was committed before is intact",

@@ -4,12 +4,11 @@ Nothing here renames or appends. A local write is on disk (fsync of file and fol
 operation is tried again when it fails in passing.
 """
 
-import errno
 import logging
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,7 +22,14 @@ from mmdist.errors import MmdistError, StorageError
 from mmdist.storage.backend import Backend, open_backend
 from mmdist.storage.cache import RangeCache
 from mmdist.storage.conditional_put import UnsupportedError
-from mmdist.storage.local import local_error, make_folder_durably, sync, write_durably
+from mmdist.storage.local import (
+    local_error,
+    make_folder_durably,
+    remove_durably,
+    remove_folder_durably,
+    sync,
+    write_durably,
+)
 from mmdist.storage.ranges import Identity, RangeFile, read_whole
 from mmdist.storage.retry import storage_error
 
@@ -106,19 +112,24 @@ class Store:
 
     def write_bytes(self, path: str, data: bytes | memoryview) -> None:
         """Writes a whole file, or replaces it."""
+        self.write_pieces(path, (data,))
+
+    def write_pieces(self, path: str, pieces: Sequence[bytes | memoryview]) -> None:
+        """Writes a whole file that lies in pieces in memory, or replaces it."""
         full = self.full_path(path)
         if self._remote is None:
             with self._named(path):
-                write_durably(full, data, os.O_TRUNC)
+                write_durably(full, pieces, os.O_TRUNC)
             return
         # A large file goes up in parts, each of which the writer sends again by itself.
-        is_large = memoryview(data).nbytes > _PART_BYTES
+        is_large = sum(memoryview(piece).nbytes for piece in pieces) > _PART_BYTES
         filesystem = self._remote.writer if is_large else self._remote.filesystem
 
         def write() -> None:
             self._make_parent(full)
             with filesystem.open_output_stream(full, compression=None) as stream:
-                stream.write(data)
+                for piece in pieces:
+                    stream.write(piece)
 
         self._run("write", path, write)
 
@@ -149,7 +160,7 @@ class Store:
         if self._remote is None:
             with self._named(path):
                 try:
-                    write_durably(full, data, os.O_EXCL)
+                    write_durably(full, (data,), os.O_EXCL)
                 except FileExistsError:
                     return False
                 return True
@@ -167,8 +178,23 @@ class Store:
 
     def make_folder(self, path: str = "") -> None:
         """Makes a folder and those above it; nothing where it is there. Object stores have none to make."""
-        if self._remote is None or not self._remote.is_object_store:
+        if self._remote is None:
+            with self._named(path):
+                make_folder_durably(self.full_path(path))
+        elif not self._remote.is_object_store:
             self._run("write", path, lambda: self.filesystem.create_dir(self.full_path(path), recursive=True))
+
+    def sync_folder(self, path: str) -> None:
+        """Brings a local folder, its files and its entry to the disk: who wrote them may have been killed before."""
+        if not self.is_local:
+            return
+        full = self.full_path(path)
+        with self._named(path):
+            for entry in self.list(path):
+                if not entry.is_folder:
+                    sync(self.full_path(entry.path))
+            sync(full)
+            make_folder_durably(full)
 
     def exists(self, path: str = "") -> bool:
         """Whether there is a file or folder."""
@@ -192,17 +218,17 @@ class Store:
 
     def delete_file(self, path: str) -> None:
         """Deletes a file; nothing where there is none."""
+        full = self.full_path(path)
         with suppress(FileNotFoundError):
-            self._run("delete", path, lambda: self.filesystem.delete_file(self.full_path(path)))
+            self._run(
+                "delete", path, lambda: remove_durably(full) if self.is_local else self.filesystem.delete_file(full)
+            )
 
     def delete_empty_folder(self, path: str) -> None:
         """Deletes a folder unless something is in it; nothing where there is none."""
         if self.is_local:
-            try:
-                os.rmdir(self.full_path(path))
-            except OSError as error:
-                if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
-                    raise local_error(error, f"{self.url}/{path}") from error
+            with self._named(path):
+                remove_folder_durably(self.full_path(path))
         elif not self.list(path):
             with suppress(FileNotFoundError):
                 self._run("delete", path, lambda: self.filesystem.delete_dir(self.full_path(path)))

@@ -8,15 +8,25 @@ import json
 import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
 
 from mmdist.errors import DataRefusedError, Place, StorageError
-from mmdist.models.arrays import describe, pack_arrays, read_variables, unpack_arrays
-from mmdist.storage import CommitError, EventWriter, Store, commit_folder, read_committed
+from mmdist.models.arrays import describe, unpack_arrays
+from mmdist.storage import (
+    CommitError,
+    EventWriter,
+    Store,
+    commit_folder,
+    is_committed,
+    read_committed,
+    read_events,
+)
 from mmdist.storage.commit import COMMITTED, MANIFEST
+from mmdist.training.snapshot import arrays_file, take_snapshot
 
 __all__ = [
     "CheckpointWriter",
@@ -28,6 +38,7 @@ __all__ = [
 ]
 
 FOLDER = "checkpoints"
+SAVED = "checkpoint-saved"
 ARRAYS = "state.safetensors"
 STATE = "state.json"
 VERSION = 1
@@ -51,9 +62,10 @@ def checkpoint_name(step: int, attempt: int, restart: int) -> str:
 
 
 class CheckpointWriter:
-    """Copies the state to host memory, then writes, verifies and prunes in a thread of its own.
+    """Takes a snapshot of the state, then writes, verifies and prunes in a thread of its own.
 
-    At most one checkpoint is on its way. What goes wrong there is raised by the next call.
+    At most one checkpoint is on its way. What goes wrong there is raised by the next call. With the first checkpoint
+    go the leftovers of attempts that ended while they wrote or deleted one.
 
     Args:
         run: The run.
@@ -65,6 +77,7 @@ class CheckpointWriter:
         self._run = run
         self._events = events
         self._known = list(known)
+        self._is_tidy = False
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="mmdist-checkpoint")
         self._writing: Future[None] | None = None
 
@@ -79,13 +92,13 @@ class CheckpointWriter:
 
         Args:
             folder: From `checkpoint_name`.
-            variables: Read before this returns; training may go on then.
+            variables: Their values of now are saved; training may go on once this returns.
             state: JSON-able.
             keep: Given all folders from oldest to newest, those to keep. The others are deleted once this
                 checkpoint is committed and was read back.
         """
         self.wait()
-        arrays = read_variables(list(variables))
+        arrays = take_snapshot(variables)
         text = json.dumps({**state, "version": VERSION, "arrays": describe(arrays)}, indent=1).encode()
         kept = keep([*self._known, folder])
         self._writing = self._pool.submit(self._write, folder, arrays, text, kept, int(state["step"]))
@@ -106,22 +119,40 @@ class CheckpointWriter:
         self._pool.shutdown(wait=True)
 
     def _write(self, folder: str, arrays: list[Array], text: bytes, kept: set[str], step: int) -> None:
-        commit_folder(self._run, folder, {ARRAYS: pack_arrays(arrays), STATE: text})
+        try:
+            commit_folder(self._run, folder, {ARRAYS: arrays_file(arrays), STATE: text})
+        except (StorageError, FileNotFoundError) as error:
+            with suppress(StorageError, FileNotFoundError):
+                if not is_committed(self._run, folder):
+                    # A full disk gets back what this has taken.
+                    _delete_checkpoint(self._run, folder)
+            if isinstance(error, StorageError):
+                raise
+            raise StorageError(
+                "a checkpoint was taken away while it was written",
+                received=str(error),
+                place=Place(file=f"{self._run.url}/{folder}"),
+                remedy="leave the folders of a run alone while it runs",
+            ) from error
         self._known.append(folder)
-        self._events.write("checkpoint-saved", path=folder, step=step)
+        self._events.write(SAVED, path=folder, step=step)
         for other in [name for name in self._known if name not in kept]:
             _delete_checkpoint(self._run, other)
             self._known.remove(other)
+        if not self._is_tidy:
+            self._tidy_up()
+
+    def _tidy_up(self) -> None:
+        """Deletes what earlier attempts of this run left half written or half deleted."""
+        for (_, attempt, _), folder in _folders(self._run):
+            if attempt <= self._events.attempt and folder not in self._known and not is_committed(self._run, folder):
+                _delete_checkpoint(self._run, folder)
+        self._is_tidy = True
 
 
 def committed_checkpoints(run: Store) -> list[str]:
     """Committed checkpoint folders, from oldest to newest."""
-    found = []
-    for entry in run.list(FOLDER):
-        match = _NAME.fullmatch(entry.path.removeprefix(f"{FOLDER}/"))
-        if entry.is_folder and match and run.exists(f"{entry.path}/{COMMITTED}"):
-            found.append((tuple(int(part) for part in match.groups()), entry.path))
-    return [path for _, path in sorted(found)]
+    return [folder for _, folder in _folders(run) if is_committed(run, folder)]
 
 
 def read_checkpoint(run: Store, folder: str) -> Restored:
@@ -158,22 +189,38 @@ def restore_newest(run: Store, events: EventWriter) -> tuple[Restored | None, li
     One that does not verify is left where it is and told by an event, `checkpoint-refused`.
 
     Raises:
-        StorageError: where there are checkpoints and none verifies.
+        StorageError: where checkpoints were saved and none verifies.
     """
     folders = committed_checkpoints(run)
     for number, folder in reversed(list(enumerate(folders))):
         try:
-            return read_checkpoint(run, folder), folders[: number + 1]
+            restored = read_checkpoint(run, folder)
         except (CommitError, DataRefusedError) as error:
             events.write("checkpoint-refused", path=folder, reason=str(error))
-    if folders:
+            continue
+        # Its writer may have been killed before it was on disk, and what is pruned from now on relies on it.
+        run.sync_folder(folder)
+        return restored, folders[: number + 1]
+    saved = [event for event in read_events(run) if event.kind == SAVED]
+    if folders or saved:
         raise StorageError(
             "no checkpoint of this run verifies",
-            received=f"{len(folders)} folders with bytes that are missing or changed",
+            received=f"{len(folders)} folders with bytes that are missing or changed; {len(saved)} were saved",
             place=Place(file=f"{run.url}/{FOLDER}"),
             remedy="bring the checkpoints back, or start a new run",
         )
     return None, []
+
+
+def _folders(run: Store) -> list[tuple[tuple[int, int, int], str]]:
+    """Folders that are named as checkpoints, with step, attempt and restart, from oldest to newest."""
+    found = []
+    for entry in run.list(FOLDER):
+        match = _NAME.fullmatch(entry.path.removeprefix(f"{FOLDER}/"))
+        if entry.is_folder and match:
+            step, attempt, restart = (int(part) for part in match.groups())
+            found.append(((step, attempt, restart), entry.path))
+    return sorted(found)
 
 
 def _delete_checkpoint(run: Store, folder: str) -> None:

@@ -1,6 +1,7 @@
 import pytest
 
-from mmdist.storage import CommitError, commit_folder, is_committed, open_store, read_committed
+from mmdist.storage import CommitError, commit_anew, commit_folder, is_committed, open_store, read_committed
+from mmdist.storage.commit import UnfinishedError, verify_committed
 
 PAYLOAD = {"state.bin": bytes(range(256)) * 8, "state.json": b"{}"}
 
@@ -34,8 +35,38 @@ def test_any_damage_is_noticed(store, name, fault):
     else:
         data[len(data) // 2] ^= 1
         store.write_bytes(path, bytes(data if fault == "flip" else data[: len(data) // 2]))
-    with pytest.raises(CommitError):
+    for read in (read_committed, verify_committed):
+        with pytest.raises(CommitError):
+            read(store, "one")
+
+
+def test_content_may_lie_in_pieces(store):
+    commit_folder(store, "one", {"a": [b"12", memoryview(b"3"), b""], "b": []})
+    assert read_committed(store, "one") == {"a": b"123", "b": b""}
+
+
+@pytest.mark.parametrize("cut", [b"", b"\0" * 64, None])
+def test_a_marker_cut_off_in_writing_is_no_commit_and_may_be_written_anew(store, cut):
+    commit_folder(store, "one", PAYLOAD)
+    marker = store.read_bytes("one/COMMITTED")
+    store.write_bytes("one/COMMITTED", marker[:20] + b"\0" * 44 if cut is None else cut)
+    assert not is_committed(store, "one")
+    with pytest.raises(UnfinishedError, match="cut off while it was written"):
         read_committed(store, "one")
+    commit_anew(store, "one", {"state.bin": b"other"})
+    assert read_committed(store, "one") == {"state.bin": b"other"}
+
+
+def test_a_damaged_marker_is_not_taken_for_an_unfinished_one(store):
+    commit_folder(store, "one", PAYLOAD)
+    marker = bytearray(store.read_bytes("one/COMMITTED"))
+    marker[10] ^= 1
+    store.write_bytes("one/COMMITTED", bytes(marker))
+    assert is_committed(store, "one")
+    with pytest.raises(CommitError, match="does not agree with the manifest"):
+        read_committed(store, "one")
+    with pytest.raises(CommitError, match="never written again"):
+        commit_anew(store, "one", PAYLOAD)
 
 
 def test_every_prefix_of_a_commit_is_either_whole_or_refused(store, monkeypatch):
@@ -47,7 +78,7 @@ def test_every_prefix_of_a_commit_is_either_whole_or_refused(store, monkeypatch)
         class CrashError(Exception):
             pass
 
-        real = type(store).write_bytes
+        real = type(store).write_pieces
 
         def write(self, path, data, *, real=real, stop_after=stop_after):
             nonlocal done
@@ -56,7 +87,7 @@ def test_every_prefix_of_a_commit_is_either_whole_or_refused(store, monkeypatch)
             real(self, path, data)
             done += 1
 
-        monkeypatch.setattr(type(store), "write_bytes", write)
+        monkeypatch.setattr(type(store), "write_pieces", write)
         with pytest.raises(CrashError):
             commit_folder(store, f"crash-{stop_after}", PAYLOAD)
         monkeypatch.undo()
