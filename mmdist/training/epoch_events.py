@@ -24,7 +24,8 @@ class EpochEvents:
     def __init__(self, events: EventWriter, facts: InputFacts) -> None:
         self._events = events
         self._facts = facts
-        self._retries = Counter(retry_counts())
+        # The first epoch's event has those from before it too: of opening datasets, say.
+        self._retries: Counter[str] = Counter()
         self._told = ""
 
     def write(self, pace: Pace, *, epoch: int, metrics: dict[str, float], **facts: Any) -> None:
