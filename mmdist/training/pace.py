@@ -100,16 +100,16 @@ def timed(stream: BatchStream) -> Iterator[tuple[Batch, InputTime]]:
 def split_wait(wait_s: float, *, since_last_s: float, spent: Mapping[str, float]) -> InputTime:
     """Says what a wait for a batch was for, by what the stream's own thread did since the batch before it.
 
-    That thread makes batches, or waits until one is taken. While it makes them it waits for row groups, which is the
-    reading's share (and, by the readers' own time, the preparing's), or for the decoding, which is the rest.
+    Where reading is too slow, that thread waits for row groups nearly all the time; where decoding is, it seldom does.
+    So the share of the time that it waited for them is the reading's share of the wait (and, by the readers' own time,
+    the preparing's), and the rest is the decoding's.
 
     Args:
         wait_s: How long the training thread waited.
         since_last_s: Seconds since it got the batch before.
         spent: What `BatchStream.timings` grew by in these seconds.
     """
-    making_s = max(since_last_s - spent["handover_wait_s"], wait_s)
-    reading = min(spent["read_wait_s"] / making_s, 1.0) if making_s > 0 else 0.0
+    reading = min(spent["read_wait_s"] / since_last_s, 1.0) if since_last_s > 0 else 0.0
     readers_s = spent["read_s"] + spent["prepare_s"]
     preparing = reading * (spent["prepare_s"] / readers_s if readers_s > 0 else 0.0)
     return InputTime(wait_s * (reading - preparing), wait_s * preparing, wait_s * (1.0 - reading))
