@@ -2,7 +2,14 @@ import time
 
 import numpy as np
 import pytest
+from tiny_runs import SIDE, TRAIN_ROWS, write_split
 
+from mmdist.data import collate
+from mmdist.data.collate import Collator
+from mmdist.data.dataset import Dataset, open_dataset
+from mmdist.data.order import plan_epoch
+from mmdist.data.stream import BatchStream
+from mmdist.spec.data import ColumnsSpec, LanesOrderSpec
 from mmdist.training.pace import InputTime, Pace, split_wait, timed
 
 IDLE = {"read_s": 0.0, "prepare_s": 0.0, "decode_s": 0.0, "read_wait_s": 0.0}
@@ -78,3 +85,30 @@ def test_batches_come_with_what_they_were_waited_for():
     assert np.all(waits[:, 0] > 0.01)
     assert np.all(waits[:, 2] > 2 * waits[:, 0])
     assert np.all(waits[:, (1, 3)] == 0)
+
+
+def delayed(function, seconds):
+    def slow(*args, **options):
+        time.sleep(seconds)
+        return function(*args, **options)
+
+    return slow
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "phase"),
+    [(Dataset, "read_row_group", "read_s"), (Collator, "prepare", "prepare_s"), (collate, "decode_images", "decode_s")],
+)
+def test_the_phase_of_a_stream_that_is_slow_takes_the_blame(tmp_path, monkeypatch, owner, name, phase):
+    dataset = open_dataset(write_split(tmp_path / "train", TRAIN_ROWS, seed=1))
+    collator = Collator(ColumnsSpec(id="id", image="image"), image_size=(SIDE, SIDE), threads=2)
+    order = LanesOrderSpec(lanes=4)
+    plan = plan_epoch(dataset.index.rows, fingerprint="f", seed=0, epoch=0, global_batch_size=8, order=order)
+    monkeypatch.setattr(owner, name, delayed(getattr(owner, name), 0.05))
+    waits = dict.fromkeys(InputTime._fields, 0.0)
+    with BatchStream(dataset, plan, collator) as stream:
+        for _, waited in timed(stream):
+            waits = {field: total + getattr(waited, field) for field, total in waits.items()}
+            time.sleep(0.01)
+    assert sum(waits.values()) > 0.1
+    assert waits[phase] > 0.7 * sum(waits.values()), waits
