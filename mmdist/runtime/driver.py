@@ -21,10 +21,12 @@ from mmdist.runtime.rundir import change_resources, read_job, request_stop, vers
 from mmdist.spec.job import JobSpec
 from mmdist.storage import DRIVER, EventWriter, Store, open_store, write_live
 
-__all__ = ["Attempt", "begin_attempt", "leave", "main", "stop_on_signals"]
+__all__ = ["ENDING_S", "Attempt", "begin_attempt", "leave", "main", "stop_on_signals"]
 
 HEARTBEAT_EVERY_S = 5.0
 PROGRESS_EVERY_S = 1.0
+ENDING_S = 5.0
+"""What is left to do once an attempt is over; nothing, unless it was given up."""
 
 
 class Attempt:
@@ -56,6 +58,11 @@ class Attempt:
                 self.events.write("finished", state=state, exit_code=exit_code, **facts)
                 self.exit_code = exit_code
 
+    def give_up(self, error: MmdistError) -> None:
+        """Ends the attempt while the thread that drives it still waits for something that will not come."""
+        self._fail(error)
+        self.is_over.set()
+
     def _drive(self, ray_session: Callable[[], AbstractContextManager[str]]) -> None:
         heart = threading.Thread(target=self._beat, name="mmdist-heartbeat", daemon=True)
         heart.start()
@@ -71,7 +78,9 @@ class Attempt:
                     early.join()
                     from mmdist.runtime.phases import PhaseContext, run_phases
 
-                    facts = run_phases(self.job, PhaseContext(self.run, self.events, scratch, self._progress))
+                    facts = run_phases(
+                        self.job, PhaseContext(self.run, self.events, scratch, self._progress, self.give_up)
+                    )
                     self.finish("succeeded", 0, **facts)
                 except BaseException as error:
                     self._fail(error)
@@ -82,6 +91,8 @@ class Attempt:
 
     def _fail(self, error: BaseException) -> None:
         traceback.print_exception(error)
+        if self.is_over.is_set():
+            return
         self.failure = failure = unwrap(error)
         state = "stopped" if isinstance(failure, StopRequestedError) else "failed"
         try:
@@ -185,8 +196,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     with captured_output(run, attempt.events.attempt, DRIVER), stop_on_signals(run, at_once):
         thread = attempt.start(session)
-        while thread.is_alive():
-            thread.join(0.5)
+        while not attempt.is_over.wait(0.5):
+            pass
+        thread.join(ENDING_S)
     return attempt.exit_code if attempt.exit_code is not None else 1
 
 

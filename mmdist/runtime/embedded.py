@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from mmdist.errors import ResourceError
+from mmdist.runtime.processes import is_alive
 
 __all__ = ["connected_ray", "embedded_ray", "quiet_environment"]
 
@@ -119,15 +120,8 @@ def _sweep() -> None:
     """Deletes the folders of embedded Rays whose process was killed before it could."""
     for folder in (*Path(tempfile.gettempdir()).glob(f"{PREFIX}*"), *Path("/tmp").glob(f"{PREFIX}*")):
         name = re.fullmatch(rf"{PREFIX}(\d+)-([0-9a-f]+)-\w+", folder.name)
-        if name is None or _is_alive(int(name[1]), int(name[2], 16)):
+        if name is None or is_alive(int(name[1]), int(name[2], 16)):
             continue
         with contextlib.suppress(OSError):
             if folder.stat().st_uid == os.getuid():
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_alive(pid: int, started_s: int) -> bool:
-    try:
-        return abs(psutil.Process(pid).create_time() - started_s) < 2.0
-    except psutil.NoSuchProcess:
-        return False

@@ -1,40 +1,23 @@
 """Who drives a run: one live driver at a time, told by the newest attempt's holder."""
 
-import os
-import socket
 import time
-from pathlib import Path
 from typing import Any
 
-import psutil
-
 from mmdist.errors import UsageError
+from mmdist.runtime.processes import is_alive, machine, this_process
 from mmdist.storage import DRIVER, Event, EventWriter, Store, claim_attempt, read_events, read_live
 
-__all__ = ["HEARTBEAT_LIMIT_S", "claim_run", "holder_is_alive", "live_attempt", "this_process"]
+__all__ = ["HEARTBEAT_LIMIT_S", "claim_run", "holder_is_alive", "live_attempt"]
 
 HEARTBEAT_LIMIT_S = 30.0
 """A driver on another machine counts as dead when its live note is older than this."""
 
 
-def this_process() -> dict[str, Any]:
-    """What identifies this process among all that ever ran: machine, process id, and when it started."""
-    return {
-        "host": socket.gethostname(),
-        "machine": _machine(),
-        "pid": os.getpid(),
-        "process_started": psutil.Process().create_time(),
-    }
-
-
 def holder_is_alive(run: Store, started: Event) -> bool:
     """Whether the driver that wrote an `attempt-started` event still runs."""
     facts = started.facts
-    if facts.get("machine") == _machine():
-        try:
-            return bool(abs(psutil.Process(facts["pid"]).create_time() - facts["process_started"]) < 1.0)
-        except psutil.NoSuchProcess:
-            return False
+    if facts.get("machine") == machine():
+        return is_alive(facts["pid"], facts["process_started"])
     note = read_live(run, DRIVER)
     latest = max(note["time"] if note and note.get("attempt") == started.attempt else 0.0, started.time_s)
     return bool(time.time() - latest < HEARTBEAT_LIMIT_S)
@@ -74,12 +57,3 @@ def _refuse_second(run: Store, other: Event | None) -> None:
             received=f"process {other.facts.get('pid')} on {other.facts.get('host')}, attempt {other.attempt}",
             remedy=f"watch it with `mmdist status {run.url}`, or end it with `mmdist stop {run.url}`",
         )
-
-
-def _machine() -> str:
-    """The boot of this machine and the namespace that process ids count in."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return f"{socket.gethostname()}/{psutil.boot_time():.0f}"

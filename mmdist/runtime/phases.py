@@ -9,10 +9,12 @@ import ray as typed_ray
 from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-from mmdist.errors import StopRequestedError
+from mmdist.errors import MmdistError, StopRequestedError
 from mmdist.runtime.backend import WorkersConfig
 from mmdist.runtime.cluster import Placement, place_workers
+from mmdist.runtime.failures import unwrap
 from mmdist.runtime.rundir import run_id_of, stop_requested
+from mmdist.runtime.watchdog import GroupWatch, end_on_machine
 from mmdist.runtime.worker import evaluate_entry, failure_of, train_entry
 from mmdist.spec.importing import ImportSpec
 from mmdist.spec.job import EvaluateJob, ImportJob, JobSpec, PredictJob, TrainJob
@@ -35,6 +37,8 @@ class PhaseContext:
     events: EventWriter
     scratch: str
     progress: Callable[..., None]
+    give_up: Callable[[MmdistError], None]
+    """Ends the attempt although a phase does not return."""
 
 
 def run_phases(job: JobSpec, context: PhaseContext) -> dict[str, Any]:
@@ -108,7 +112,7 @@ def _train(job: TrainJob, context: PhaseContext) -> dict[str, Any]:
             ),
         ),
     )
-    return _finished(trainer.fit().return_value)
+    return _watched(job, context, lambda: trainer.fit().return_value)
 
 
 def _evaluate(job: EvaluateJob, context: PhaseContext) -> dict[str, Any]:
@@ -118,7 +122,7 @@ def _evaluate(job: EvaluateJob, context: PhaseContext) -> dict[str, Any]:
         num_cpus=placement.cpus_per_worker, num_gpus=placement.gpus_per_worker, max_retries=job.resources.max_failures
     )(evaluate_entry)
     reference = task.remote({"run_url": context.run.url, "attempt": context.events.attempt, "model_run_url": job.model})
-    return _finished(ray.get(reference))
+    return _watched(job, context, lambda: ray.get(reference))
 
 
 def _predict(job: PredictJob, context: PhaseContext) -> dict[str, Any]:
@@ -141,6 +145,24 @@ def _predict(job: PredictJob, context: PhaseContext) -> dict[str, Any]:
 
 def _place(job: JobSpec) -> Placement:
     return place_workers(job.resources, [node["Resources"] for node in ray.nodes() if node["Alive"]])
+
+
+def _watched(job: JobSpec, context: PhaseContext, work: Callable[[], Any]) -> dict[str, Any]:
+    """Waits for workers, and sees to it that this has an end."""
+    watch = GroupWatch(
+        context.run,
+        context.events,
+        hang_timeout_s=job.resources.hang_timeout_s,
+        end=end_on_machine,
+        give_up=context.give_up,
+    )
+    with watch:
+        try:
+            return _finished(work())
+        except MmdistError:
+            raise
+        except Exception as error:
+            raise watch.explain(unwrap(error)) from error
 
 
 def _finished(outcome: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from mmdist.errors import MmdistError, StopRequestedError, UsageError
-from mmdist.runtime.driver import Attempt, begin_attempt, stop_on_signals
+from mmdist.runtime.driver import ENDING_S, Attempt, begin_attempt, stop_on_signals
 from mmdist.runtime.embedded import embedded_ray
 from mmdist.runtime.failures import error_record
 from mmdist.runtime.find import find_model, find_run
@@ -156,7 +156,7 @@ def _here(run: Store, overrides: Sequence[str], log_format: LogFormat, stream: T
             view.show(follower.look())
         view.show(follower.look())
         view.close()
-        thread.join()
+        thread.join(ENDING_S)
     state = read_run_state(run)
     if attempt.failure is not None and not state.is_over:
         # Storage did not take the last event: this process alone knows how the attempt ended.

@@ -119,6 +119,8 @@ def event_line(event: Event) -> str | None:
             return "stopped early: " + ", ".join(f"{name} {value}" for name, value in facts.items())
         case "worker-started" if facts.get("restart"):
             return f"worker {facts['rank']} started again (restart {facts['restart']})"
+        case "worker-hung":
+            return f"{facts.get('message')}; ended"
         case "failed":
             return f"worker failed: {error_from_record(dict(facts)).message}"
         case "finished":

@@ -1,7 +1,5 @@
 """What runs inside Ray's worker processes: a frame around training and evaluating that keeps their words and errors."""
 
-import os
-import socket
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,6 +8,7 @@ from typing import Any
 from mmdist.errors import MmdistError, StopRequestedError
 from mmdist.runtime.failures import error_from_record, error_record, unwrap
 from mmdist.runtime.logs import captured_output
+from mmdist.runtime.processes import this_process
 from mmdist.storage import EventWriter, Store, open_store, read_events
 
 __all__ = ["evaluate_entry", "train_entry"]
@@ -38,9 +37,7 @@ def train_entry(config: dict[str, Any]) -> dict[str, Any]:
     if fatal:
         return {"failure": fatal[0]}
     events = EventWriter(run, attempt, writer)
-    events.write(
-        "worker-started", rank=rank, world_size=world_size, restart=restart, host=socket.gethostname(), pid=os.getpid()
-    )
+    events.write("worker-started", rank=rank, world_size=world_size, restart=restart, **_identity())
 
     def work() -> Any:
         from mmdist.training.worker import train_worker
@@ -54,7 +51,7 @@ def evaluate_entry(config: dict[str, Any]) -> dict[str, Any]:
     """Evaluates a model, in a worker process of its own. Returns as `train_entry` does."""
     run = open_store(config["run_url"])
     events = EventWriter(run, int(config["attempt"]), "worker-0.0")
-    events.write("worker-started", rank=0, world_size=1, restart=0, host=socket.gethostname(), pid=os.getpid())
+    events.write("worker-started", rank=0, world_size=1, restart=0, **_identity())
 
     def work() -> Any:
         from mmdist.runtime.evaluating import evaluate
@@ -62,6 +59,14 @@ def evaluate_entry(config: dict[str, Any]) -> dict[str, Any]:
         return evaluate(run, open_store(config["model_run_url"]), events)
 
     return _framed(run, events, work, others=False)
+
+
+def _identity() -> dict[str, Any]:
+    """What finds this process again, to end it should it hang: from this machine, or through Ray on its node."""
+    import ray as typed_ray
+
+    ray: Any = typed_ray
+    return {**this_process(), "node_id": ray.get_runtime_context().get_node_id()}
 
 
 def _framed(run: Store, events: EventWriter, work: Callable[[], Any], *, others: bool) -> dict[str, Any]:

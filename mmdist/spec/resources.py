@@ -20,5 +20,8 @@ class ResourcesSpec(Spec):
     """Model replicas in a worker; `auto`: one per GPU; without GPUs, 1 logical CPU device."""
     cpus_per_worker: Literal["auto"] | PositiveInt = "auto"
     """CPU cores of each worker; `auto`: all of a machine's."""
+    hang_timeout_s: PositiveInt = 60
+    """Seconds without a step after which a worker is ended and replaced; building and the first step may take 5 times
+    that."""
     max_failures: NonNegativeInt = 3
     """Lost workers that are replaced before the job ends."""

@@ -1,17 +1,23 @@
-"""Tells others every second what this worker does, and looks whether it is asked to stop."""
+"""Tells others every second what this worker does and for how long it may, and looks whether it is asked to stop."""
 
 import logging
 import threading
 import time
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
 
 from mmdist.errors import MmdistError
-from mmdist.storage import Store, write_live
+from mmdist.storage import Store, read_live, write_live
 
 __all__ = ["Heartbeat"]
 
 STOP_REQUEST = "stop/request.json"
 BEAT_EVERY_S = 1.0
+PATIENCE = 5
+"""How much longer than a step something may take that tells nothing meanwhile: building, tracing, a slow disk."""
+STEPPED = ("train", "validate")
+"""Phases that are told by the step, once the first one is done."""
 
 _log = logging.getLogger(__name__)
 
@@ -19,48 +25,111 @@ _log = logging.getLogger(__name__)
 class Heartbeat:
     """A thread with a live note and an eye on the stop request. A context manager.
 
+    The note says, besides what the worker tells of itself: `doing` (`collective`: it may be waiting for others;
+    `checkpoint`: for storage), `progress_time` (when it last told something new) and `limit_s` (after how many
+    seconds without anything new it counts as stuck).
+
     Args:
         run: The run.
         worker: Name of the live note.
+        identity: What tells this process from those that wrote the note before it.
+        hang_timeout_s: Seconds that a step may take.
     """
 
-    def __init__(self, run: Store, worker: str) -> None:
+    def __init__(
+        self, run: Store, worker: str, *, identity: Mapping[str, Any] | None = None, hang_timeout_s: float = 60.0
+    ) -> None:
         self._run = run
         self._worker = worker
+        self._identity = dict(identity or {})
+        self._hang_timeout_s = hang_timeout_s
         self._note: dict[str, Any] = {"phase": "start"}
+        self._doing: str | None = None
+        self._warm: set[str] = set()
+        self._progress_s = time.monotonic()
         self._over = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mmdist-worker-heartbeat", daemon=True)
+        self.note_before: dict[str, Any] | None = None
+        """The note that an earlier process left under this name: how far it had come."""
 
     def __enter__(self) -> "Heartbeat":
+        try:
+            self.note_before = read_live(self._run, self._worker)
+        except MmdistError as error:
+            _log.warning("the earlier live note could not be read: %s", error)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
+        # Nobody shall wait for the next beat of a worker that has ended.
+        self._write({**self._identity, "phase": "done"})
 
     @property
     def stop_requested(self) -> bool:
         """Whether somebody asked the run to stop."""
         return self._stop.is_set()
 
+    @property
+    def idle_s(self) -> float:
+        """Seconds since this worker last told something new."""
+        return time.monotonic() - self._progress_s
+
+    @property
+    def limit_s(self) -> float:
+        """Seconds without anything new after which this worker counts as stuck."""
+        is_patient = self._note["phase"] not in self._warm or self._doing == "checkpoint"
+        return self._hang_timeout_s * (PATIENCE if is_patient else 1)
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Where this worker is: `phase`, `doing`, and `epoch` and `step` where it has them."""
+        facts = {"doing": self._doing, **self._note}
+        return {name: facts[name] for name in ("phase", "doing", "epoch", "step") if facts.get(name) is not None}
+
     def begin(self, phase: str, **facts: Any) -> None:
         """Starts a phase: the note holds nothing else any more."""
-        self._note = {"phase": phase, "progress_time": time.time(), **facts}
+        self._note = {"phase": phase, **facts}
+        self._progress()
 
     def note(self, **facts: Any) -> None:
-        """Adds to the note. `progress_time` is when this was last called: a worker that hangs does not move it."""
-        self._note = {**self._note, "progress_time": time.time(), **facts}
+        """Adds to the note. A worker that hangs does not come here."""
+        self._note = {**self._note, **facts}
+        if self._note["phase"] in STEPPED:
+            self._warm.add(self._note["phase"])
+        self._progress()
+
+    @contextmanager
+    def doing(self, what: Literal["collective", "checkpoint"]) -> Iterator[None]:
+        """Says inside that this worker may be waiting for others, or for storage."""
+        self._doing = what
+        self._progress()
+        try:
+            yield
+        finally:
+            self._doing = None
+            self._progress()
+
+    def _progress(self) -> None:
+        self._note["progress_time"] = time.time()
+        self._progress_s = time.monotonic()
 
     def _work(self) -> None:
         while True:
+            self._write({**self._identity, **self._note, "doing": self._doing, "limit_s": self.limit_s})
             try:
-                write_live(self._run, self._worker, self._note)
                 if not self._stop.is_set() and self._run.exists(STOP_REQUEST):
                     self._stop.set()
             except MmdistError as error:
-                # A note decides nothing; the next one may go through.
-                _log.warning("the live note could not be written: %s", error)
+                _log.warning("whether the run is asked to stop could not be looked up: %s", error)
             if self._over.wait(BEAT_EVERY_S):
                 return
+
+    def _write(self, note: dict[str, Any]) -> None:
+        try:
+            write_live(self._run, self._worker, note)
+        except MmdistError as error:
+            # A note decides nothing; the next one may go through.
+            _log.warning("the live note could not be written: %s", error)

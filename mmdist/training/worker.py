@@ -62,8 +62,14 @@ def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
     worker = _read_config(config)
 
     from mmdist.training.heartbeat import Heartbeat
+    from mmdist.training.watchdog import Watchdog
 
-    with Heartbeat(worker.run, f"worker-{worker.rank}") as heartbeat:
+    limit_s = worker.job.resources.hang_timeout_s
+    identity = {"attempt": worker.attempt, "restart": worker.restart, "pid": os.getpid()}
+    with (
+        Heartbeat(worker.run, f"worker-{worker.rank}", identity=identity, hang_timeout_s=limit_s) as heartbeat,
+        Watchdog(heartbeat, worker.events, hang_timeout_s=limit_s),
+    ):
         return _work(worker, heartbeat)
 
 

@@ -10,6 +10,7 @@ import pytest
 from mmdist.errors import UsageError
 from mmdist.runtime import lease
 from mmdist.runtime.lease import claim_run, holder_is_alive, live_attempt
+from mmdist.runtime.processes import this_process
 from mmdist.storage import EventWriter, claim_attempt, open_store, read_events, write_live
 
 
@@ -48,13 +49,13 @@ def test_a_killed_driver_makes_room(run):
 
 
 def test_a_process_id_that_was_given_to_another_process_is_not_the_holder(run):
-    facts = lease.this_process()
+    facts = this_process()
     claim_attempt(run, {**facts, "process_started": facts["process_started"] - 100})
     assert live_attempt(run, read_events(run)) is None
 
 
 def test_a_driver_on_another_machine_lives_by_its_heartbeat(run, monkeypatch):
-    claim_attempt(run, {**lease.this_process(), "machine": "elsewhere"})
+    claim_attempt(run, {**this_process(), "machine": "elsewhere"})
     [started] = read_events(run)
     assert holder_is_alive(run, started)
     later = time.time() + 2 * lease.HEARTBEAT_LIMIT_S
@@ -70,7 +71,7 @@ def test_of_two_claims_at_once_the_lower_number_stays(run, monkeypatch):
     """Both look before either writes: the second write gets number 2 and must see number 1."""
     real = claim_attempt
     monkeypatch.setattr(
-        lease, "claim_attempt", lambda store, facts: (real(store, lease.this_process()), real(store, facts))[1]
+        lease, "claim_attempt", lambda store, facts: (real(store, this_process()), real(store, facts))[1]
     )
     with pytest.raises(UsageError, match="attempt 1"):
         claim_run(run, {})

@@ -64,7 +64,7 @@ def test_a_terminal_gets_a_live_line_that_goes_away():
 
 def test_a_follower_reports_each_event_once_and_the_note_of_who_works(tmp_path):
     run = open_store(str(tmp_path))
-    from mmdist.runtime.lease import this_process
+    from mmdist.runtime.processes import this_process
 
     events = claim_attempt(run, this_process())
     follower = Follower(run)

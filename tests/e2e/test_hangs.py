@@ -1,0 +1,96 @@
+"""A worker that is stopped, then one that is stuck in Python: both are ended and replaced; in the end, exit 6."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+from commands import JOBS, MMDIST, SHRUNK, Demo, environment, events, mmdist, note, wait_until
+
+LIMIT_S = 8
+CHANGES = (
+    *SHRUNK,
+    *("--set", "name=hang"),
+    *("--set", "train.epochs=3"),
+    *("--set", "train.global_batch_size=16"),
+    *("--set", "train.checkpoint.every=5"),
+    *("--set", f"resources.hang_timeout_s={LIMIT_S}"),
+    *("--set", "resources.max_failures=1"),
+)
+STUCK = '''
+import importlib.abc, importlib.machinery, os, sys, time
+
+class Patch(importlib.abc.MetaPathFinder):
+    """Once a file says so, the loop of a worker sleeps for ever before a step."""
+
+    def find_spec(self, name, path, target=None):
+        if name != "mmdist.training.loop":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        run = spec.loader.exec_module
+
+        def exec_module(module):
+            run(module)
+            step = module.Loop._step
+
+            def broken(self, *arguments):
+                while os.path.exists({flag!r}):
+                    time.sleep(1000)
+                return step(self, *arguments)
+
+            module.Loop._step = broken
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+sys.meta_path.insert(0, Patch())
+'''
+
+
+def trains(run: Path, worker: int) -> bool:
+    """Whether the worker that was started so many times is past some steps."""
+    started = events(run, "worker-started")
+    now = note(run)
+    if len(started) < worker or now.get("pid") != started[-1]["pid"]:
+        return False
+    return now.get("phase") == "train" and now.get("batch", 0) > 6
+
+
+@pytest.mark.timeout(400)
+def test_a_run_never_hangs(demo: Demo, tmp_path: Path) -> None:
+    run = demo.folder / "runs" / "hang"
+    flag = tmp_path / "flag"
+    (tmp_path / "sitecustomize.py").write_text(STUCK.replace("{flag!r}", repr(str(flag))))
+    env = environment()
+    env["PYTHONPATH"] += f"{os.pathsep}{tmp_path}"
+    words = [*MMDIST, "submit", str(JOBS / "train.yaml"), *CHANGES, "--run-id", "hang"]
+    process = subprocess.Popen(words, cwd=demo.folder, env=env, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: trains(run, 1) or process.poll() is not None, "the first worker")
+    [first] = events(run, "worker-started")
+    os.kill(first["pid"], signal.SIGSTOP)
+    wait_until(lambda: trains(run, 2) or process.poll() is not None, "the second worker", 120)
+    below = psutil.Process(process.pid).children(recursive=True)
+    flag.touch()
+    _, err = process.communicate(timeout=120)
+
+    assert process.returncode == 6, err
+    assert len(events(run, "worker-started")) == 2
+    silent, stuck = events(run, "worker-hung")
+    assert (silent["how"], silent["pid"], silent["phase"]) == ("silent", first["pid"], "train")
+    assert (stuck["how"], stuck["phase"]) == ("stuck", "train")
+    assert stuck["step"] > silent["step"], "the second worker went on from the first one's checkpoint"
+    assert "a worker hung, and the retries are spent" in err
+    assert re.search(r"worker 0 on \S+ \(process \d+\) made no progress for 1?\d s in the phase train, after step", err)
+    assert "Traceback" not in err
+    logs = mmdist("logs", "hang", cwd=demo.folder).stdout
+    assert re.search(r"worker-0\.0 \| +File .*loop\.py.* in run", logs), "the stopped worker's stacks"
+    assert re.search(r"worker-0\.1 \| +File .*sitecustomize\.py.* in broken", logs), "the stuck worker's stacks"
+    status = json.loads(mmdist("status", "hang", "--json", cwd=demo.folder).stdout)
+    assert (status["state"], status["exit_code"]) == ("failed", 6)
+    _, alive = psutil.wait_procs(below, timeout=30)
+    assert not alive, f"left behind: {alive}"
