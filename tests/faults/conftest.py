@@ -1,6 +1,7 @@
-"""The matrix reuses the pictures of the decoder's own tests, with their expected pixels and reasons."""
+"""The matrix reuses the pictures of the decoder's own tests, and the tiny job of training's."""
 
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "unit" / "data"))
+UNIT = Path(__file__).resolve().parents[1] / "unit"
+sys.path += [str(UNIT / "data"), str(UNIT / "training")]

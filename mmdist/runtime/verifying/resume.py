@@ -139,7 +139,9 @@ def _judge_end(check: Check, trial: Trial, opening: Opening, at: int) -> None:
         check.fail(cause)
     for epoch in range(len(one.state.get("history", ()))):
         path = f"ledger/epoch-{epoch}.json"
-        if trial.alone_run.read_bytes(path) != trial.resumed_run.read_bytes(path):
+        if not (trial.alone_run.exists(path) and trial.resumed_run.exists(path)):
+            check.fail(f"there is no ledger of epoch {epoch + 1}")
+        elif trial.alone_run.read_bytes(path) != trial.resumed_run.read_bytes(path):
             check.fail(f"the ledger of epoch {epoch + 1} differs")
     check.add_controls(_controls(one))
     _judge_random(check, trial, opening)
