@@ -1,7 +1,7 @@
 """Rows to a batch: pictures decoded in threads into one array, bad rows masked with their reasons."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -68,10 +68,24 @@ class Collator:
         return max(1, min(size * height * width // _PIXELS_PER_TASK, size))
 
     def start(
-        self, index: int, rows: RowBlock, pool: ThreadPoolExecutor, *, buffers: ImageBuffers | None = None
+        self,
+        index: int,
+        rows: RowBlock,
+        pool: ThreadPoolExecutor,
+        *,
+        locate: Callable[[int], tuple[str, int]],
+        buffers: ImageBuffers | None = None,
     ) -> "PendingBatch":
-        """Starts a batch: its pictures are decoded by the pool, into one of the buffers where there are some."""
-        return PendingBatch(self, index, rows, pool, buffers or ImageBuffers(0))
+        """Starts a batch: its pictures are decoded by the pool.
+
+        Args:
+            index: Number of the batch.
+            rows: Its places.
+            pool: Whose threads decode.
+            locate: The shard of a row and its number there, by its number in the dataset; asked for bad rows alone.
+            buffers: Where the memory for the pictures is taken from.
+        """
+        return PendingBatch(self, index, rows, pool, locate, buffers or ImageBuffers(0))
 
     def collate(
         self, table: pa.Table, *, size: int | None = None, index: int = 0, origin: RowOrigin | None = None
@@ -87,26 +101,36 @@ class Collator:
         Raises:
             DataRefusedError: where a column is missing or cannot play its part. A bad row raises nothing.
         """
-        rows = self.prepare(table, origin or RowOrigin())
+        origin = origin or RowOrigin()
+        rows = self.prepare(table, origin)
         if size is not None and size != len(rows):
             numbers = np.arange(len(rows), dtype=np.int64)
             padded = RowBlock.padding(size, like=rows)
             padded.put(numbers, rows, numbers)
             rows = padded
         with ThreadPoolExecutor(self.threads, thread_name_prefix="mmdist-decode") as pool:
-            return self.start(index, rows, pool).finish()
+            return self.start(index, rows, pool, locate=origin.locate).finish()
 
 
 class PendingBatch:
     """A batch whose pictures are being decoded into its array."""
 
     def __init__(
-        self, collator: Collator, index: int, rows: RowBlock, pool: ThreadPoolExecutor, buffers: ImageBuffers
+        self,
+        collator: Collator,
+        index: int,
+        rows: RowBlock,
+        pool: ThreadPoolExecutor,
+        locate: Callable[[int], tuple[str, int]],
+        buffers: ImageBuffers,
     ) -> None:
         self._rows = rows
         self._index = index
         self._image_column = collator.columns.image or ""
+        self._locate = locate
         self._image: npt.NDArray[np.uint8] | None = None
+        self._image_present = np.zeros(len(rows), np.bool_)
+        self._bad = _known_bad(rows)
         self._decoding: list[Future[_Decoded]] = []
         self.decode_s = 0.0
         """Seconds that threads have decoded for; known when the batch is finished."""
@@ -121,54 +145,66 @@ class PendingBatch:
             decoded = future.result()
             self.decode_s += decoded.seconds
             for place, reason in decoded.bad:
-                rows.reasons[place] = (self._image_column, reason)
-        image_present = np.zeros(len(rows), np.bool_)
+                shard, number = self._locate(int(rows.row[place]))
+                self._bad[place] = BadRow(shard, number, rows.ids[place], self._image_column, reason)
         if rows.images is not None:
-            image_present = rows.images != None  # noqa: E711 - elementwise
             rows.images[:] = None
-        is_bad = rows.reasons != None  # noqa: E711 - elementwise
-        mask = (rows.row >= 0) & ~is_bad
-        bad = np.flatnonzero(is_bad)
-        if len(bad):
-            for values in (self._image, rows.text, rows.label, image_present, rows.text_present):
+        mask = rows.row >= 0
+        bad = sorted(self._bad)
+        if bad:
+            mask[bad] = False
+            for values in (self._image, rows.text, rows.label, self._image_present, rows.text_present):
                 if values is not None:
                     values[bad] = 0
         return Batch(
             index=self._index,
             image=self._image,
-            image_present=image_present,
+            image_present=self._image_present,
             text=rows.text,
             text_present=rows.text_present,
             label=rows.label,
             mask=mask.astype(np.float32),
             row=rows.row,
             ids=rows.ids.tolist(),
-            bad=[self._bad_row(place) for place in bad.tolist()],
-            ledger=LedgerDelta(
-                int(np.count_nonzero(mask)), _sums(rows, mask), len(bad), _sums(rows, is_bad) if len(bad) else {}
-            ),
+            bad=[self._bad[place] for place in bad],
+            ledger=_ledger(rows, mask, bad),
         )
 
     def _decode(
         self, images: ObjectArray, out: npt.NDArray[np.uint8], collator: Collator, pool: ThreadPoolExecutor
     ) -> None:
-        wanted = [
-            (place, data)
-            for place, (data, reason) in enumerate(zip(images.tolist(), self._rows.reasons.tolist(), strict=True))
-            if data is not None and reason is None
-        ]
-        if len(wanted) < len(images):
-            out[images == None] = 0  # noqa: E711 - elementwise
+        wanted = [(place, data) for place, data in enumerate(images.tolist()) if data is not None]
+        if len(wanted) == len(images):
+            self._image_present[:] = True
+        else:
+            self._image_present[[place for place, _ in wanted]] = True
+            out[~self._image_present] = 0
+        if self._bad:
+            wanted = [(place, data) for place, data in wanted if place not in self._bad]
         step = -(-len(images) // collator.tasks(len(images)))
         self._decoding = [
             pool.submit(_decode_pictures, wanted[start : start + step], out, collator.max_pixels)
             for start in range(0, len(wanted), step)
         ]
 
-    def _bad_row(self, place: int) -> BadRow:
-        rows = self._rows
-        column, reason = rows.reasons[place]
-        return BadRow(rows.shard[place], int(rows.shard_row[place]), rows.ids[place], column, reason)
+
+def _known_bad(rows: RowBlock) -> dict[int, BadRow]:
+    """By place, the rows that are bad whatever their pictures are."""
+    if not rows.bad:
+        return {}
+    return {place: rows.bad[row] for place, row in enumerate(rows.row.tolist()) if row in rows.bad}
+
+
+def _ledger(rows: RowBlock, mask: npt.NDArray[np.bool_], bad: list[int]) -> LedgerDelta:
+    fed = int(np.count_nonzero(mask))
+    if not bad:  # padding adds nothing to a sum
+        return LedgerDelta(fed, {name: sum_hashes(values) for name, values in rows.sums.items()})
+    return LedgerDelta(
+        fed,
+        {name: sum_hashes(values[mask]) for name, values in rows.sums.items()},
+        len(bad),
+        {name: sum_hashes(values[bad]) for name, values in rows.sums.items()},
+    )
 
 
 class _Decoded(NamedTuple):
@@ -180,9 +216,3 @@ def _decode_pictures(wanted: Sequence[tuple[int, memoryview]], out: npt.NDArray[
     start = time.perf_counter()
     bad = decode_images(wanted, out, max_pixels=max_pixels)
     return _Decoded(bad, time.perf_counter() - start)
-
-
-def _sums(rows: RowBlock, which: npt.NDArray[np.bool_]) -> dict[str, int]:
-    if which.all():
-        return {name: sum_hashes(values) for name, values in rows.sums.items()}
-    return {name: sum_hashes(values[which]) for name, values in rows.sums.items()}

@@ -1,6 +1,7 @@
 """Encoded pictures to pixels, straight into the batch's array. The header is judged before a pixel is decoded."""
 
 import io
+import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -13,6 +14,7 @@ from mmdist.data.image_header import BadImage, ImageHeader, read_header
 __all__ = ["BadImage", "decode_image", "decode_images", "decode_thumbnail"]
 
 _EXIF_ORIENTATION = 0x0112
+_FUNCTION_NAME = re.compile(r"^\w+\(\): ")
 _WHITE = (255, 255, 255, 255)
 _SHRINK_RESERVE = 2
 _SIMPLE_JPEG_COMPONENTS = (1, 3)
@@ -62,19 +64,19 @@ def decode_images(
         The places of bad pictures, each with its reason.
     """
     bad = []
-    known: ImageHeader | None = None
-    known_bytes, known_start = 0, b""
+    fits, start = False, b""
     for place, data in wanted:
         try:
-            if known is None or data[:known_bytes] != known_start:
-                known = None
+            # Copying the bytes and comparing them is faster than comparing a view of them.
+            if not start or bytes(data[: len(start)]) != start:
+                start = b""
                 header = read_header(data)
-                known_bytes = header.size_bytes
-                if known_bytes:
-                    known, known_start = header, bytes(data[:known_bytes])
+                fits = _fits(header, out.shape[1:3], max_pixels)
+                start = bytes(data[: header.size_bytes])
+            if fits:
+                _decode_fitting(data, out[place])
             else:
-                header = known
-            _decode(data, header, out[place], max_pixels)
+                _decode(data, header, out[place], max_pixels)
         except BadImage as error:
             bad.append((place, str(error)))
     return bad
@@ -101,24 +103,40 @@ def decode_thumbnail(data: bytes | memoryview, side: int, *, max_pixels: int) ->
 
 def _decode(data: bytes | memoryview, header: ImageHeader, out: npt.NDArray[np.uint8], max_pixels: int) -> None:
     _refuse_large(header.width, header.height, "by its header", max_pixels)
-    if header.format == "JPEG" and header.components in _SIMPLE_JPEG_COMPONENTS:
+    if _fits(header, out.shape[:2], max_pixels):
+        _decode_fitting(data, out)
+    elif header.format == "JPEG" and header.components in _SIMPLE_JPEG_COMPONENTS:
         _decode_jpeg(data, header, out)
     else:
         _put(_read_with_pillow(data, header, max_pixels), out)
 
 
+def _fits(header: ImageHeader, size: tuple[int, ...], max_pixels: int) -> bool:
+    """Whether the decoder's own pixels are those of the batch."""
+    is_simple = header.format == "JPEG" and header.components in _SIMPLE_JPEG_COMPONENTS and header.orientation == 1
+    return is_simple and (header.height, header.width) == size and header.pixels <= max_pixels
+
+
+def _decode_fitting(data: bytes | memoryview, out: npt.NDArray[np.uint8]) -> None:
+    try:
+        simplejpeg.decode_jpeg(data, "RGB", buffer=out)
+    except ValueError as error:
+        raise _not_decoded(error) from error
+
+
+def _not_decoded(error: ValueError) -> BadImage:
+    """The decoder's words without the name of its function."""
+    return BadImage(f"JPEG that cannot be decoded: {_FUNCTION_NAME.sub('', str(error))}")
+
+
 def _decode_jpeg(data: bytes | memoryview, header: ImageHeader, out: npt.NDArray[np.uint8]) -> None:
     height, width = out.shape[:2]
-    upright = header.orientation == 1
     try:
-        if upright and (header.height, header.width) == (height, width):
-            simplejpeg.decode_jpeg(data, "RGB", buffer=out)
-            return
         # Shrinking inside the decoder is much faster; the reserve keeps the scaling after it antialiased.
         least = _SHRINK_RESERVE * max(height, width)
         pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=least, min_width=least)
     except ValueError as error:
-        raise BadImage(f"JPEG that cannot be decoded: {error}") from error
+        raise _not_decoded(error) from error
     _put(_turn(Image.fromarray(pixels), header.orientation), out)
 
 

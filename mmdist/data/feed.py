@@ -46,8 +46,6 @@ class GroupReader:
         """Seconds that batches have waited for a row group."""
         self._collator = collator
         self._pool = pool
-        index = dataset.index
-        self._first_shard_row = index.first_rows - index.first_rows[np.searchsorted(index.shard, index.shard)]
         self._hashed = dataset.hashed_columns(collator.read_columns)
         self._columns = list(dataset.columns_to_read(collator.read_columns))
         self._lock = threading.Lock()
@@ -73,7 +71,7 @@ class GroupReader:
         table = self.dataset.read_row_group(group, self._columns)
         read = time.perf_counter()
         origin = RowOrigin(
-            index.shard_name(group), int(self._first_shard_row[group]), int(index.first_rows[group]), group
+            index.shard_name(group), int(index.first_shard_rows[group]), int(index.first_rows[group]), group
         )
         rows = self._collator.prepare(table, origin, hashed=self._hashed)
         with self._lock:

@@ -102,6 +102,16 @@ class RowGroupIndex:
         """The file name of a row group's shard."""
         return self.shards[int(self.shard[group])]
 
+    @cached_property
+    def first_shard_rows(self) -> npt.NDArray[np.int64]:
+        """(n,) the number, in its shard, of each row group's first row."""
+        return self.first_rows - self.first_rows[np.searchsorted(self.shard, self.shard)]
+
+    def locate(self, row: int) -> tuple[str, int]:
+        """The shard of a row, and its number there, by its number in the dataset."""
+        group = int(np.searchsorted(self.first_rows, row, side="right")) - 1
+        return self.shard_name(group), int(self.first_shard_rows[group]) + row - int(self.first_rows[group])
+
     def fingerprint(self, schema: pa.Schema) -> str:
         """SHA-256, in hex, over the rows of the index and the names and types of the schema.
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mmdist.data.batches import BadRow
 from mmdist.data.content import HashedColumns, group_weights, row_hashes
 from mmdist.data.labels import LabelEncoder
 from mmdist.data.rows import ObjectArray, RowBlock
@@ -28,6 +29,10 @@ class RowOrigin:
     first_row: int = 0
     group: int = 0
     """Number of the row group in the dataset's index."""
+
+    def locate(self, row: int) -> tuple[str, int]:
+        """The shard of a row, and its number there, by its number in the dataset."""
+        return self.shard, self.first_shard_row + row - self.first_row
 
 
 def prepare_rows(
@@ -56,7 +61,7 @@ def prepare_rows(
     """
     count = len(table)
     numbers = np.arange(count, dtype=np.int64)
-    reasons = np.full(count, None, np.object_)
+    reasons: _Reasons = {}
     ids = _ids(table, columns.id, origin, reasons)
     label = None
     if labels is not None and columns.label is not None:
@@ -69,7 +74,7 @@ def prepare_rows(
         text = tokenizer.encode([value or "" for value in texts])
         text_present = text[:, 0] != 0
     images = None if columns.image is None else image_views(_column(table, columns.image, "image"))
-    _note_empty_rows(reasons, columns, images, None if text is None else text_present)
+    _note_empty_rows(reasons, count, columns, images, None if text is None else text_present)
     sums = {}
     if hashed is not None:
         weight = group_weights(np.array([origin.group], np.int64))
@@ -78,14 +83,15 @@ def prepare_rows(
         sums = {name: values * weight for name, values in hashes.items()}
     return RowBlock(
         row=origin.first_row + numbers,
-        shard=np.full(count, origin.shard, np.object_),
-        shard_row=origin.first_shard_row + numbers,
         ids=ids,
         images=images,
         text=text,
         text_present=text_present,
         label=label,
-        reasons=reasons,
+        bad={
+            origin.first_row + number: BadRow(origin.shard, origin.first_shard_row + number, ids[number], *reason)
+            for number, reason in sorted(reasons.items())
+        },
         sums=sums,
     )
 
@@ -96,7 +102,11 @@ def image_views(column: "pa.ChunkedArray[Any]") -> ObjectArray:
     return np.fromiter(views, np.object_, len(column))
 
 
-def _ids(table: pa.Table, column: str | None, origin: RowOrigin, reasons: ObjectArray) -> ObjectArray:
+_Reasons = dict[int, tuple[str, str]]
+"""By number of a row in its table: the column and the reason that speak against it; the first one found counts."""
+
+
+def _ids(table: pa.Table, column: str | None, origin: RowOrigin, reasons: _Reasons) -> ObjectArray:
     ids = np.full(len(table), None, np.object_)
     if column is not None:
         named, invalid = name_values(_column(table, column, "id"))
@@ -108,20 +118,20 @@ def _ids(table: pa.Table, column: str | None, origin: RowOrigin, reasons: Object
     return ids
 
 
-def _note(reasons: ObjectArray, column: str, found: dict[int, str]) -> None:
+def _note(reasons: _Reasons, column: str, found: dict[int, str]) -> None:
     for row, reason in found.items():
-        if reasons[row] is None:
-            reasons[row] = (column, reason)
+        reasons.setdefault(row, (column, reason))
 
 
 def _note_empty_rows(
-    reasons: ObjectArray,
+    reasons: _Reasons,
+    count: int,
     columns: ColumnsSpec,
     images: ObjectArray | None,
     text_present: npt.NDArray[np.bool_] | None,
 ) -> None:
     """A row may lack its picture or its text, but not all that the job reads."""
-    absent = np.ones(len(reasons), np.bool_)
+    absent = np.ones(count, np.bool_)
     parts: list[tuple[str, str]] = []
     if images is not None:
         absent &= images == None  # noqa: E711 - elementwise

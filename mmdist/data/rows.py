@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mmdist.data.batches import BadRow
+
 __all__ = ["ObjectArray", "RowBlock"]
 
 ObjectArray = npt.NDArray[np.object_]
@@ -17,10 +19,6 @@ class RowBlock:
 
     row: npt.NDArray[np.int64]
     """(n,): number of the row within the dataset, -1 for padding."""
-    shard: ObjectArray
-    """(n,) str: the row's shard."""
-    shard_row: npt.NDArray[np.int64]
-    """(n,): number of the row within its shard."""
     ids: ObjectArray
     """(n,) str; None for padding."""
     images: ObjectArray | None
@@ -31,8 +29,8 @@ class RowBlock:
     """(n,)."""
     label: npt.NDArray[np.int32] | None
     """(n,)."""
-    reasons: ObjectArray
-    """(n,) None, or (column, reason) of a row that is known to be bad before its picture is decoded."""
+    bad: dict[int, BadRow]
+    """By number of the row within the dataset, the rows that are known to be bad before their picture is decoded."""
     sums: dict[str, npt.NDArray[np.uint64]]
     """(n,) per column: what each row adds to the ledger's sums."""
 
@@ -41,14 +39,12 @@ class RowBlock:
         """A block of nothing but padding, with the columns of another one."""
         return cls(
             row=np.full(size, -1, np.int64),
-            shard=np.full(size, None, np.object_),
-            shard_row=np.full(size, -1, np.int64),
             ids=np.full(size, None, np.object_),
             images=None if like.images is None else np.full(size, None, np.object_),
             text=None if like.text is None else np.zeros((size, like.text.shape[1]), np.int32),
             text_present=np.zeros(size, np.bool_),
             label=None if like.label is None else np.zeros(size, np.int32),
-            reasons=np.full(size, None, np.object_),
+            bad={},
             sums={name: np.zeros(size, np.uint64) for name in like.sums},
         )
 
@@ -58,14 +54,12 @@ class RowBlock:
     def __getitem__(self, part: slice) -> "RowBlock":
         return RowBlock(
             row=self.row[part],
-            shard=self.shard[part],
-            shard_row=self.shard_row[part],
             ids=self.ids[part],
             images=None if self.images is None else self.images[part],
             text=None if self.text is None else self.text[part],
             text_present=self.text_present[part],
             label=None if self.label is None else self.label[part],
-            reasons=self.reasons[part],
+            bad=self.bad,
             sums={name: values[part] for name, values in self.sums.items()},
         )
 
@@ -73,16 +67,14 @@ class RowBlock:
         """Copies rows, by their numbers in another block with the same columns, to places of this one."""
         pairs: list[tuple[npt.NDArray[Any] | None, npt.NDArray[Any] | None]] = [
             (self.row, rows.row),
-            (self.shard, rows.shard),
-            (self.shard_row, rows.shard_row),
             (self.ids, rows.ids),
             (self.images, rows.images),
             (self.text, rows.text),
             (self.text_present, rows.text_present),
             (self.label, rows.label),
-            (self.reasons, rows.reasons),
             *((values, rows.sums[name]) for name, values in self.sums.items()),
         ]
         for into, source in pairs:
             if into is not None and source is not None:
                 into[places] = source[numbers]
+        self.bad.update(rows.bad)

@@ -1,6 +1,6 @@
 """Batches in order, ready before they are asked for: read, prepared and decoded by threads, handed over in turn.
 
-At any time a stream holds what its feed holds, the batches that are being decoded and `prefetch` finished ones. An
+At any time a stream holds what its feed holds, and a bounded number of batches that are decoded or being decoded. An
 error in any thread is raised where the batches are taken; leaving the `with` block ends every thread.
 """
 
@@ -22,6 +22,7 @@ from mmdist.data.feed import CachedFeed, Feed, GroupReader, LanesFeed
 from mmdist.data.image_buffers import ImageBuffers
 from mmdist.data.order import EpochPlan, LanesPlan
 from mmdist.data.places import Places
+from mmdist.data.rows import RowBlock
 
 __all__ = ["BatchStream", "StoragePlan", "default_threads", "scan"]
 
@@ -70,7 +71,7 @@ class BatchStream:
         collator: How rows become a batch; its `threads` decode.
         lanes: The worker's lanes; a batch has `len(lanes) * plan.lane_places` places.
         start_batch: First batch, by its number in the epoch. Nothing before it is read.
-        prefetch: Finished batches that are held ready.
+        prefetch: Batches that are held ready, besides those that keep the decoding threads busy.
 
     Raises:
         DataRefusedError: while iterating, where a shard is damaged. A bad row raises nothing: see `Batch.bad`.
@@ -95,10 +96,12 @@ class BatchStream:
         self._decode_pool = ThreadPoolExecutor(collator.threads, thread_name_prefix="mmdist-decode")
         self._reader = GroupReader(dataset, collator, self._read_pool)
         self._size = len(self._lanes) * plan.lane_places
-        self._decoding_batches = max(2, -(-collator.threads * _TASKS_PER_THREAD // collator.tasks(self._size)))
-        self._buffers = ImageBuffers(self._decoding_batches + prefetch)
-        self._handover = _Handover(prefetch)
+        started = max(2, -(-collator.threads * _TASKS_PER_THREAD // collator.tasks(self._size))) + prefetch
+        self._buffers = ImageBuffers(started)
+        self._handover = _Handover(started)
         self._decode_s = 0.0
+        self._input_wait_s = 0.0
+        self._locate = dataset.index.locate
         self._thread = threading.Thread(target=self._run, name="mmdist-stream", daemon=True)
         self._thread.start()
 
@@ -114,9 +117,13 @@ class BatchStream:
         return self
 
     def __next__(self) -> Batch:
-        batch = self._handover.take()
-        if batch is None:
+        start = time.perf_counter()
+        pending = self._handover.take()
+        if pending is None:
             raise StopIteration
+        batch = pending.finish()
+        self._decode_s += pending.decode_s
+        self._input_wait_s += time.perf_counter() - start
         return batch
 
     def close(self) -> None:
@@ -131,52 +138,40 @@ class BatchStream:
         """Seconds by phase so far.
 
         `read_s`, `prepare_s` and `decode_s` are summed over threads. `read_wait_s`: batches waited for row groups.
-        `handover_wait_s`: finished batches waited for the consumer. `input_wait_s`: the consumer waited for a batch.
+        `handover_wait_s`: enough batches were ready. `input_wait_s`: the consumer waited for a batch.
         """
         return {
             "read_s": self._reader.read_s,
             "prepare_s": self._reader.prepare_s,
             "decode_s": self._decode_s,
             "read_wait_s": self._reader.wait_s,
-            "handover_wait_s": self._handover.put_wait_s,
-            "input_wait_s": self._handover.take_wait_s,
+            "handover_wait_s": self._handover.room_wait_s,
+            "input_wait_s": self._input_wait_s,
         }
 
     def _run(self) -> None:
         try:
-            feed = self._feed()
-            decoding: deque[PendingBatch] = deque()
-            for pending in self._pending(feed):
-                decoding.append(pending)
-                if len(decoding) == self._decoding_batches and not self._finish(decoding.popleft()):
-                    return
-            while decoding:
-                if not self._finish(decoding.popleft()):
-                    return
+            feed, size = self._feed(), self._size
+            per_block = max(1, _ROWS_PER_BLOCK // size)
+            for first in range(self._start_batch, self._plan.batches, per_block):
+                count = min(per_block, self._plan.batches - first)
+                block = feed.take(first, count)
+                for number in range(count):
+                    if not self._handover.has_room():
+                        return
+                    self._handover.put(self._start(first + number, block[number * size : (number + 1) * size]))
             self._handover.end(None)
         except BaseException as error:  # whatever it is, the consumer is to know
             self._handover.end(error)
+
+    def _start(self, index: int, rows: RowBlock) -> PendingBatch:
+        return self._collator.start(index, rows, self._decode_pool, locate=self._locate, buffers=self._buffers)
 
     def _feed(self) -> Feed:
         if isinstance(self._plan, LanesPlan):
             return LanesFeed(self._plan, self._lanes, self._start_batch, self._reader)
         plan, lanes = self._plan, self._lanes
         return CachedFeed(lambda batch: plan.batch_places(batch, lanes), plan.batches, self._reader)
-
-    def _pending(self, feed: Feed) -> Iterator[PendingBatch]:
-        size = self._size
-        per_block = max(1, _ROWS_PER_BLOCK // size)
-        for first in range(self._start_batch, self._plan.batches, per_block):
-            count = min(per_block, self._plan.batches - first)
-            block = feed.take(first, count)
-            for number in range(count):
-                rows = block[number * size : (number + 1) * size]
-                yield self._collator.start(first + number, rows, self._decode_pool, buffers=self._buffers)
-
-    def _finish(self, pending: PendingBatch) -> bool:
-        batch = pending.finish()
-        self._decode_s += pending.decode_s
-        return self._handover.put(batch)
 
 
 def scan(
@@ -197,37 +192,38 @@ class _Handover:
     """A bounded queue between two threads that either may end."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = max(1, limit)
-        self._batches: deque[Batch] = deque()
+        self._limit = limit
+        self._batches: deque[PendingBatch] = deque()
         self._changed = threading.Condition()
         self._ended = False
         self._closed = False
         self._error: BaseException | None = None
-        self.put_wait_s = 0.0
-        self.take_wait_s = 0.0
+        self.room_wait_s = 0.0
 
-    def put(self, batch: Batch) -> bool:
-        """Waits for room. False once the consumer has closed."""
+    def has_room(self) -> bool:
+        """Waits until one more may be put. False once the consumer has closed."""
         start = time.perf_counter()
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._batches) < self._limit)
-            self.put_wait_s += time.perf_counter() - start
-            if self._closed:
-                return False
-            self._batches.append(batch)
-            self._changed.notify_all()
-            return True
+            while not self._closed and len(self._batches) >= self._limit:
+                self._changed.wait()
+            self.room_wait_s += time.perf_counter() - start
+            return not self._closed
 
-    def take(self) -> Batch | None:
+    def put(self, batch: PendingBatch) -> None:
+        """Adds one, unless the consumer has closed. There is one producer, and it asked for room."""
+        with self._changed:
+            if not self._closed:
+                self._batches.append(batch)
+                self._changed.notify()
+
+    def take(self) -> PendingBatch | None:
         """Waits for a batch. None at the end; raises what the producer met, after the batches before it."""
-        start = time.perf_counter()
         with self._changed:
-            self._changed.wait_for(lambda: bool(self._batches) or self._ended or self._closed)
-            self.take_wait_s += time.perf_counter() - start
+            while not (self._batches or self._ended or self._closed):
+                self._changed.wait()
             if self._batches:
-                batch = self._batches.popleft()
-                self._changed.notify_all()
-                return batch
+                self._changed.notify()
+                return self._batches.popleft()
             if self._error is not None:
                 raise self._error
             return None
@@ -237,7 +233,7 @@ class _Handover:
         with self._changed:
             self._ended = True
             self._error = error
-            self._changed.notify_all()
+            self._changed.notify()
 
     def close(self) -> None:
         """The consumer wants no more."""

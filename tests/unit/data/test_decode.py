@@ -187,6 +187,12 @@ def test_scaling_is_antialiased() -> None:
     assert np.abs(found[:, 1:-1].astype(int) - 127).max() <= 2
 
 
+@pytest.mark.parametrize("size", [(SIDE, SIDE), (8, 8)])
+def test_a_reason_names_no_function_of_the_decoder(size: tuple[int, int]) -> None:
+    with pytest.raises(BadImage, match=r"^JPEG that cannot be decoded: [A-Z][^()]*$"):
+        decode(jpeg()[:-100], size)
+
+
 def test_the_cap_is_inclusive() -> None:
     assert np.abs(decode(jpeg(), max_pixels=SIDE * SIDE).astype(int) - RGB).max() <= 4
     with pytest.raises(BadImage, match=f"over the cap of {SIDE * SIDE - 1}"):

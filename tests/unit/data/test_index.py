@@ -60,6 +60,14 @@ def test_row_groups_are_numbered_by_shard_and_place() -> None:
     assert [index.shard_name(group) for group in range(3)] == ["a.parquet", "a.parquet", "b.parquet"]
 
 
+def test_a_row_is_located_in_its_shard() -> None:
+    index = RowGroupIndex.of(
+        [facts("a.parquet", 0, 2), facts("a.parquet", 1, 0), facts("a.parquet", 2, 3), facts("b.parquet", 0, 2)]
+    )
+    located = [index.locate(row) for row in range(index.total_rows)]
+    assert located == [*(("a.parquet", row) for row in range(5)), ("b.parquet", 0), ("b.parquet", 1)]
+
+
 def test_the_fingerprint_names_rows_content_and_schema() -> None:
     same = RowGroupIndex.of([facts(), facts("b.parquet")]).fingerprint(SCHEMA)
     others = [
