@@ -1,5 +1,6 @@
 """What was proven and what was not: the checks of one `mmdist verify`, as JSON and as a page. No I/O."""
 
+import math
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -80,7 +81,7 @@ class Proof:
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
-        checks = [{**asdict(check), "passed": check.passed} for check in self.checks]
+        checks = [{**asdict(check), "facts": _finite(check.facts), "passed": check.passed} for check in self.checks]
         return {"proven": self.passed, **asdict(self), "checks": checks}
 
     def page(self) -> str:
@@ -106,6 +107,13 @@ class Proof:
         if self.kept is not None:
             lines.append(f"Kept: {self.kept}")
         return "\n".join(lines)
+
+
+def _finite(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts that JSON can hold: what is not a number becomes null."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in facts.items()
+    }
 
 
 def _wrapped(head: str, text: str, indent: str = INDENT) -> list[str]:

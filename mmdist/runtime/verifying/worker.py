@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mmdist.errors import MmdistError
-from mmdist.runtime.failures import error_record
+from mmdist.runtime.failures import error_record, unwrap
 from mmdist.runtime.verifying.records import append_line
 from mmdist.spec.job import TrainJob
 from mmdist.spec.load import parse_resolved
@@ -34,10 +34,12 @@ def main(arguments: list[str]) -> int:
     recording = Path(config["recording"])
     try:
         _work(config, recording)
-    except MmdistError as error:
+    except Exception as error:
+        # Whatever it is: in the resumed process even a bug counts against the resume.
         logging.exception("ended by an error")
-        append_line(recording, "failure", error_record(error))
-        return error.exit_code
+        failure = unwrap(error)
+        append_line(recording, "failure", error_record(failure))
+        return failure.exit_code
     return 0
 
 
