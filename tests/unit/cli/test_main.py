@@ -91,7 +91,7 @@ def test_python_m(tmp_path: Path) -> None:
     [
         (["chek"], "error: no command `chek`. Did you mean `check`?\n"),
         (["predict"], "error: no command `predict`. A job of that kind is run by `mmdist submit JOB.yaml`"),
-        (["xyzzy"], "error: no command `xyzzy`. There are: submit, check, runs"),
+        (["xyzzy"], "error: no command `xyzzy`. There are: submit, check, verify"),
         (["--log-format", "xml"], "error: Invalid value for '--log-format'"),
         (["check"], "error: Missing argument 'JOB.yaml'.\nUsage: mmdist check [OPTIONS] JOB.yaml\n"),
         (["--nothing"], "error: No such option"),
