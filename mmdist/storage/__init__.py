@@ -10,7 +10,7 @@ from mmdist.storage.commit import (
     read_committed,
     verify_committed,
 )
-from mmdist.storage.events import DRIVER, Event, EventWriter, claim_attempt, read_events
+from mmdist.storage.events import DRIVER, Event, EventWriter, claim_attempt, claims, read_events, write_first
 from mmdist.storage.live import read_live, write_live
 from mmdist.storage.retry import retry_counts
 from mmdist.storage.store import Entry, Store, is_remote, open_store
@@ -24,6 +24,7 @@ __all__ = [
     "Store",
     "UnfinishedError",
     "claim_attempt",
+    "claims",
     "commit_anew",
     "commit_folder",
     "is_committed",
@@ -35,5 +36,6 @@ __all__ = [
     "read_live",
     "retry_counts",
     "verify_committed",
+    "write_first",
     "write_live",
 ]

@@ -129,8 +129,8 @@ def _read_manifest(target: Store) -> dict[str, dict[str, Any]]:
     marker = _read(target, COMMITTED)
     expected = hashlib.sha256(manifest).hexdigest().encode()
     if marker != expected:
-        # A crash leaves the beginning of the marker, or blocks of zeros; damage to a whole one looks otherwise.
-        if expected.startswith(marker.rstrip(b"\0")):
+        # A crash leaves a part of the marker, with zeros for what was not written; damage looks otherwise.
+        if len(marker) <= len(expected) and all(byte in (0, right) for byte, right in zip(marker, expected)):
             raise UnfinishedError("the marker was cut off while it was written", received=target.url)
         raise CommitError("the marker does not agree with the manifest", received=target.url)
     files: dict[str, dict[str, Any]] = json.loads(manifest)["files"]

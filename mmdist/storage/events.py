@@ -13,7 +13,7 @@ from typing import Any
 
 from mmdist.storage.store import Store
 
-__all__ = ["DRIVER", "Event", "EventWriter", "claim_attempt", "read_events"]
+__all__ = ["DRIVER", "Event", "EventWriter", "claim_attempt", "claims", "read_events", "write_first"]
 
 DRIVER = "driver"
 FOLDER = "events"
@@ -47,6 +47,17 @@ class EventWriter:
             path = _path(self.attempt, self.writer, self._next)
             self.run.write_bytes(path, _encode(kind, facts))
             self._next += 1
+
+
+def write_first(run: Store, attempt: int, writer: str, kind: str, /, **facts: Any) -> bool:
+    """Writes a writer's first event unless there is one. True where this call wrote it."""
+    return run.write_if_absent(_path(attempt, writer, 0), _encode(kind, facts))
+
+
+def claims(run: Store) -> list[int]:
+    """Every attempt that was claimed, from the first, also by a driver whose event cannot be read (yet)."""
+    names = [entry.path.removeprefix(f"{FOLDER}/").partition("-") for entry in run.list(FOLDER)]
+    return sorted(int(attempt) for attempt, _, rest in names if attempt.isdigit() and rest == f"{DRIVER}-000000.json")
 
 
 def claim_attempt(run: Store, facts: dict[str, Any]) -> EventWriter:

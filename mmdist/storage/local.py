@@ -75,12 +75,16 @@ def remove_durably(full: str) -> None:
 
 def remove_folder_durably(folder: str) -> None:
     """Deletes a folder unless something is in it; nothing where there is none."""
+    found = _identity(folder)
     try:
         os.rmdir(folder)
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
             raise
         return
+    if found is not None:
+        # The next folder of this name may get the same inode.
+        _durable.discard(found)
     sync(os.path.dirname(folder))
 
 
