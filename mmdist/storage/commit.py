@@ -130,7 +130,7 @@ def _read_manifest(target: Store) -> dict[str, dict[str, Any]]:
     expected = hashlib.sha256(manifest).hexdigest().encode()
     if marker != expected:
         # A crash leaves a part of the marker, with zeros for what was not written; damage looks otherwise.
-        if len(marker) <= len(expected) and all(byte in (0, right) for byte, right in zip(marker, expected)):
+        if all(byte in (0, right) for byte, right in zip(marker, expected, strict=False)) and len(marker) <= 64:
             raise UnfinishedError("the marker was cut off while it was written", received=target.url)
         raise CommitError("the marker does not agree with the manifest", received=target.url)
     files: dict[str, dict[str, Any]] = json.loads(manifest)["files"]
