@@ -128,14 +128,22 @@ class BadRowBudget:
             return
         self._quarantine.add(rows)
         self._first.extend(rows[: _FIRST_REASONS - len(self._first)])
-        if self._quarantine.rows <= self.limit:
+        self.bear(self._quarantine.rows)
+
+    def bear(self, rows: int) -> None:
+        """Compares a count with the limit: this worker's own distinct rows, or those of an epoch over all workers.
+
+        Raises:
+            BadRowsError: once more rows are bad than the job bears.
+        """
+        if rows <= self.limit:
             return
         self._quarantine.flush()
         reasons = "; ".join(f"{f'{row.shard}#{row.row} {row.column}'.rstrip()}: {row.reason}" for row in self._first)
         raise BadRowsError(
             "a row cannot be used, and on_bad_row is `fail`" if self._fail else "too many rows cannot be used",
             expected="no bad row" if self._fail else f"at most {self.limit} bad rows (max_bad_rows: {self._stated})",
-            received=f"{self._quarantine.rows} bad rows of {self._total_rows} so far; the first: {reasons}",
+            received=f"{rows} bad rows of {self._total_rows} so far" + (f"; the first: {reasons}" if reasons else ""),
             remedy=f"look at {self._quarantine.place}, then mend the data or "
             + ("set data.on_bad_row: quarantine" if self._fail else "raise data.max_bad_rows")
             + ", and submit the job as a new run",

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmdist.errors import ResourceError
 from mmdist.spec.resources import ResourcesSpec
 
-__all__ = ["Placement", "place_workers"]
+__all__ = ["Placement", "place_again", "place_workers"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,20 @@ def place_workers(spec: ResourcesSpec, nodes: Sequence[Mapping[str, float]]) -> 
     if room < spec.workers:
         raise _too_little(spec, machines, f"{spec.workers} workers, each with {cpus:g} CPUs and {gpus} GPUs")
     return Placement(spec.workers, cpus, gpus)
+
+
+def place_again(first: Placement, allowed: Sequence[int], nodes: Sequence[Mapping[str, float]]) -> Placement | None:
+    """As many workers as there is room for now, each with what it had at first; None for fewer than are allowed.
+
+    Args:
+        first: The placement that the job began with.
+        allowed: Worker counts that the job may go on with.
+        nodes: The resources of each live machine.
+    """
+    machines = [(int(node.get("GPU", 0)), float(node.get("CPU", 0))) for node in nodes]
+    room = sum(_fits(machine, first.gpus_per_worker, first.cpus_per_worker) for machine in machines)
+    fitting = [count for count in allowed if count <= room]
+    return replace(first, workers=max(fitting)) if fitting else None
 
 
 def _fits(machine: tuple[int, float], gpus: int, cpus: float) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 from mmdist import errors
 from mmdist.errors import JobFileError, MmdistError, MultipleJobFileError, Place, ResourceError, WorkerLostError
 
-__all__ = ["error_from_record", "error_record", "unwrap"]
+__all__ = ["error_from_record", "error_record", "has_died", "new_workers_may_help", "unwrap", "worker_failures"]
 
 WRAPPED = ("cause", "controller_failure", "_base_exc", "health_check_failure", "__cause__")
 LOST = {"RayActorError", "ActorDiedError", "WorkerCrashedError", "NodeDiedError", "WorkerHealthCheckFailedError"}
@@ -62,6 +62,29 @@ def unwrap(error: BaseException) -> MmdistError:
         received=f"{type(last).__name__}: {last}"[:2000],
         remedy="the driver's log has the whole traceback: `mmdist logs RUN`; please report it as a bug",
     )
+
+
+def new_workers_may_help(error: MmdistError) -> bool:
+    """Whether this ended a group of workers from outside: none of them has judged the job, its data or its storage."""
+    if error.__cause__ is None:
+        return False
+    # An error of a worker's own comes back as it was raised, from Ray's error that it was found in.
+    inside = _chain(error.__cause__)
+    return not any(isinstance(inner, MmdistError) and not hasattr(inner, "cause") for inner in inside)
+
+
+def worker_failures(error: BaseException) -> dict[int, BaseException]:
+    """What Ray knows of each worker of a group that failed, by rank."""
+    for inner in _chain(error):
+        failures = getattr(inner, "worker_failures", None)
+        if isinstance(failures, dict):
+            return failures
+    return {}
+
+
+def has_died(error: BaseException) -> bool:
+    """Whether the worker with this failure is gone, rather than having raised something."""
+    return any({base.__name__ for base in type(inner).__mro__} & LOST for inner in _chain(error))
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -13,9 +13,11 @@ from mmdist.errors import MmdistError, StopRequestedError
 from mmdist.runtime.backend import WorkersConfig
 from mmdist.runtime.cluster import Placement, place_workers
 from mmdist.runtime.failures import unwrap
+from mmdist.runtime.groups import Group, Groups
+from mmdist.runtime.machines import answering_machines
 from mmdist.runtime.rundir import run_id_of, stop_requested
 from mmdist.runtime.watchdog import GroupWatch, end_on_machine
-from mmdist.runtime.worker import evaluate_entry, failure_of, train_entry
+from mmdist.runtime.worker import evaluate_entry, failure_of, is_regrouped, train_entry
 from mmdist.spec.importing import ImportSpec
 from mmdist.spec.job import EvaluateJob, ImportJob, JobSpec, PredictJob, TrainJob
 from mmdist.storage import EventWriter, Store, open_store
@@ -88,31 +90,42 @@ def _import(spec: ImportSpec, job: JobSpec, context: PhaseContext) -> dict[str, 
 
 def _train(job: TrainJob, context: PhaseContext) -> dict[str, Any]:
     _begin(context, "train")
-    placement = _place(job)
-    context.events.write("placed", workers=placement.workers, per_worker=placement.resources)
-    trainer = Trainer(
-        train_entry,
-        train_loop_config={
-            "run_url": context.run.url,
-            "attempt": context.events.attempt,
-            "resources": job.resources.model_dump(mode="json"),
-        },
-        backend_config=WorkersConfig(),
-        scaling_config=ScalingConfig(
-            num_workers=placement.workers,
-            use_gpu=placement.gpus_per_worker > 0,
-            resources_per_worker=placement.resources,
-            placement_strategy="SPREAD",
-        ),
-        run_config=RunConfig(
-            name=run_id_of(context.run),
-            storage_path=context.scratch,
-            failure_config=FailureConfig(
-                max_failures=job.resources.max_failures, controller_failure_limit=GROUP_START_TRIES
+
+    def start(group: Group) -> dict[str, Any] | None:
+        trainer = Trainer(
+            train_entry,
+            train_loop_config={
+                "run_url": context.run.url,
+                "attempt": context.events.attempt,
+                "group": group.number,
+                "regroup_request": group.regroup_request,
+                "resources": job.resources.model_dump(mode="json"),
+            },
+            backend_config=WorkersConfig(),
+            scaling_config=ScalingConfig(
+                num_workers=group.placement.workers,
+                use_gpu=group.placement.gpus_per_worker > 0,
+                resources_per_worker=group.placement.resources,
+                placement_strategy="SPREAD",
             ),
-        ),
-    )
-    return _watched(job, context, lambda: trainer.fit().return_value)
+            run_config=RunConfig(
+                name=f"{run_id_of(context.run)}-{group.number}",
+                storage_path=context.scratch,
+                # Groups are started anew by us, who can do with fewer workers: Ray's own way to got stuck.
+                failure_config=FailureConfig(max_failures=0, controller_failure_limit=GROUP_START_TRIES),
+            ),
+        )
+        outcome: Any = None
+
+        def fit() -> Any:
+            nonlocal outcome
+            outcome = trainer.fit().return_value
+            return outcome
+
+        facts = _watched(job, context, fit)
+        return None if is_regrouped(outcome) else facts
+
+    return Groups(job, context.run, context.events, machines=answering_machines, start=start).run()
 
 
 def _evaluate(job: EvaluateJob, context: PhaseContext) -> dict[str, Any]:

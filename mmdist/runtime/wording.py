@@ -8,7 +8,7 @@ from typing import Any, TypeGuard
 from mmdist.runtime.failures import error_from_record
 from mmdist.storage import Event
 
-__all__ = ["clock", "duration", "epoch_line", "event_line", "live_line"]
+__all__ = ["attempt_lines", "clock", "duration", "epoch_line", "event_line", "live_line"]
 
 PHASES = {
     "start-ray": "starting Ray",
@@ -96,6 +96,26 @@ def _wait_words(numbers: Mapping[str, Any]) -> list[str]:
     return words
 
 
+def attempt_lines(attempt: Mapping[str, Any]) -> list[str]:
+    """An attempt in lines: when and where, then what it cost and why it ended, where there is anything to tell."""
+    until = duration(attempt["ended_s"] - attempt["started_s"]) if attempt["ended_s"] else "now"
+    lines = [
+        f"{attempt['state']}, from {clock(attempt['started_s'])} ({until}) on {attempt['host']}, process {attempt['pid']}"
+    ]
+    costs = [
+        f"{attempt[name]:,} {word}"
+        for name, word in (("restarts", "new groups of workers"), ("hung", "hung"), ("lost_steps", "steps done again"))
+        if attempt[name]
+    ]
+    if attempt["from_step"] is not None:
+        costs.insert(0, f"from step {attempt['from_step']:,}")
+    if costs:
+        lines.append(", ".join(costs))
+    if attempt["reason"]:
+        lines.append(str(attempt["reason"]))
+    return lines
+
+
 def event_line(event: Event) -> str | None:
     """An event as one line; None for those that a user need not see."""
     facts = event.facts
@@ -119,6 +139,14 @@ def event_line(event: Event) -> str | None:
             return "stopped early: " + ", ".join(f"{name} {value}" for name, value in facts.items())
         case "worker-started" if facts.get("restart"):
             return f"worker {facts['rank']} started again (restart {facts['restart']})"
+        case "placed" if facts.get("group"):
+            return f"going on with {facts['workers']} workers"
+        case "group-lost":
+            lost = ", ".join(worker["words"] for worker in facts["lost"]) or "the group of workers"
+            return (
+                f"lost {lost}, and {facts['lost_steps']} steps of work: goes on from step {facts['checkpoint_step']} "
+                f"(loss {facts['failure']}; {facts['max_failures']} are borne)"
+            )
         case "worker-hung":
             return f"{facts.get('message')}; ended"
         case "failed":

@@ -9,16 +9,17 @@ from mmdist.errors import MmdistError, StopRequestedError
 from mmdist.runtime.failures import error_from_record, error_record, unwrap
 from mmdist.runtime.logs import captured_output
 from mmdist.runtime.processes import this_process
-from mmdist.storage import EventWriter, Store, open_store, read_events
+from mmdist.storage import EventWriter, Store, open_store
 
-__all__ = ["evaluate_entry", "train_entry"]
+__all__ = ["evaluate_entry", "failure_of", "is_regrouped", "train_entry"]
 
 
 def train_entry(config: dict[str, Any]) -> dict[str, Any]:
     """Trains, as one worker of a Ray Train group.
 
     Args:
-        config: `run_url`, `attempt`, and what `train_worker` takes beyond them.
+        config: `run_url`, `attempt`, `group` (its number within the attempt, after which all that its workers write
+            is named), and what `train_worker` takes beyond them.
 
     Returns:
         `{"result": ...}`, or `{"failure": record}` for an error that no new worker would cure: returned, not
@@ -30,12 +31,8 @@ def train_entry(config: dict[str, Any]) -> dict[str, Any]:
     rank, world_size = context.get_world_rank(), context.get_world_size()
     run = open_store(config["run_url"])
     attempt = int(config["attempt"])
-    past = [event for event in read_events(run) if event.attempt == attempt]
-    restart = sum(event.kind == "worker-started" and event.facts["rank"] == rank for event in past)
+    restart = int(config["group"])
     writer = f"worker-{rank}.{restart}"
-    fatal = [event.facts for event in past if event.kind == "failed" and event.facts.get("fatal")]
-    if fatal:
-        return {"failure": fatal[0]}
     events = EventWriter(run, attempt, writer)
     events.write("worker-started", rank=rank, world_size=world_size, restart=restart, **_identity())
 
@@ -95,6 +92,12 @@ def _may_be_cured(error: BaseException, *, others: bool) -> bool:
     if isinstance(error, MmdistError):
         return False
     return others and type(error).__module__.startswith("tensorflow")
+
+
+def is_regrouped(outcome: Any) -> bool:
+    """Whether an entry returned, at a checkpoint, because a larger group shall go on."""
+    result = outcome.get("result") if isinstance(outcome, dict) else None
+    return isinstance(result, dict) and bool(result.get("regroup"))
 
 
 def failure_of(outcome: Any) -> MmdistError | None:

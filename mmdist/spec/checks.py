@@ -29,6 +29,7 @@ def check_job(job: JobSpec, document: Document) -> list[JobFileError]:
             return [
                 *(_shares(job.import_, document) if job.import_ is not None else ()),
                 *_columns(job.data.columns, document, needs_label=True),
+                *_workers(job, document),
                 *_batch(job, document),
                 *_lanes(job, document),
                 *_mixing(job, document),
@@ -67,6 +68,17 @@ def _columns(columns: ColumnsSpec, document: Document, *, needs_label: bool) -> 
             received="no `label`",
             place=place,
             remedy="add `label: COLUMN` to `data.columns`",
+        )
+
+
+def _workers(job: TrainJob, document: Document) -> Iterator[JobFileError]:
+    resources = job.resources
+    if resources.min_workers is not None and resources.min_workers > resources.workers:
+        yield JobFileError(
+            "resources.min_workers is above resources.workers",
+            expected=f"at most {resources.workers}",
+            received=str(resources.min_workers),
+            place=document.value_place(("resources", "min_workers")),
         )
 
 

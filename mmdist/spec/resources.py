@@ -14,6 +14,9 @@ class ResourcesSpec(Spec):
 
     workers: PositiveInt = 1
     """Worker processes, each on a machine of its own where a cluster has several."""
+    min_workers: PositiveInt | None = None
+    """Fewest workers that training goes on with where machines are lost; it grows back at a checkpoint once they
+    return. Only counts that divide `data.order.lanes` are taken. By default, as many as `workers`."""
     gpus_per_worker: Literal["auto"] | NonNegativeInt = "auto"
     """GPUs of each worker; `auto`: all of a machine's, 0 where it has none."""
     replicas_per_worker: Literal["auto"] | PositiveInt = "auto"

@@ -1,10 +1,13 @@
 """The devices of one worker: made, counted and set to repeat exactly before TensorFlow does anything else."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import keras
 import tensorflow as tf
+from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
 
 from mmdist.data.stream import default_threads
 from mmdist.errors import Place, ResourceError
@@ -64,7 +67,11 @@ def set_up_devices(
         tf.config.experimental.enable_op_determinism()
     kind: Literal["cpu", "gpu"] = "gpu" if gpus else "cpu"
     names = tuple(f"{kind.upper()}:{number}" for number in range(local_replicas))
-    strategy = tf.distribute.MultiWorkerMirroredStrategy() if workers > 1 else tf.distribute.MirroredStrategy(names)
+    if workers > 1:
+        with _own_devices(kind, local_replicas):
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    else:
+        strategy = tf.distribute.MirroredStrategy(names)
     replicas = int(strategy.num_replicas_in_sync)
     if replicas != workers * local_replicas:
         raise ResourceError(
@@ -72,9 +79,28 @@ def set_up_devices(
             expected=f"{workers} workers with {local_replicas} replicas each",
             received=f"{replicas} replicas in all",
             place=Place(key="resources.replicas_per_worker"),
-            remedy="with several workers and no GPU, use 1 replica per worker",
+            remedy="set `resources.replicas_per_worker` to what every worker has",
         )
     return Devices(strategy, kind, local_replicas, replicas, threads, exact, names)
+
+
+@contextmanager
+def _own_devices(kind: str, local_replicas: int) -> Iterator[None]:
+    """Lets TensorFlow's strategy over several workers take all devices of this worker.
+
+    By itself it takes one CPU device whatever there are; nothing else in it stands against several.
+    """
+
+    def devices(extended: Any, cluster_resolver: Any, worker_device: str) -> tuple[tuple[str, ...], str]:
+        device = kind.upper()
+        return tuple(f"{worker_device}/device:{device}:{number}" for number in range(local_replicas)), device
+
+    before = CollectiveAllReduceExtended._initialize_local_devices
+    CollectiveAllReduceExtended._initialize_local_devices = devices
+    try:
+        yield
+    finally:
+        CollectiveAllReduceExtended._initialize_local_devices = before
 
 
 def _gpus(resources: ResourcesSpec) -> list[Any]:

@@ -34,10 +34,18 @@ class Heartbeat:
         worker: Name of the live note.
         identity: What tells this process from those that wrote the note before it.
         hang_timeout_s: Seconds that a step may take.
+        regroup_request: File in the run directory that asks this group to end at its next checkpoint, to make room
+            for a larger one; None where nobody will ask.
     """
 
     def __init__(
-        self, run: Store, worker: str, *, identity: Mapping[str, Any] | None = None, hang_timeout_s: float = 60.0
+        self,
+        run: Store,
+        worker: str,
+        *,
+        identity: Mapping[str, Any] | None = None,
+        hang_timeout_s: float = 60.0,
+        regroup_request: str | None = None,
     ) -> None:
         self._run = run
         self._worker = worker
@@ -49,6 +57,8 @@ class Heartbeat:
         self._progress_s = time.monotonic()
         self._over = threading.Event()
         self._stop = threading.Event()
+        self._regroup_request = regroup_request
+        self._regroup = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mmdist-worker-heartbeat", daemon=True)
         self.note_before: dict[str, Any] | None = None
         """The note that an earlier process left under this name: how far it had come."""
@@ -71,6 +81,11 @@ class Heartbeat:
     def stop_requested(self) -> bool:
         """Whether somebody asked the run to stop."""
         return self._stop.is_set()
+
+    @property
+    def regroup_requested(self) -> bool:
+        """Whether this group was asked to make room for a larger one."""
+        return self._regroup.is_set()
 
     @property
     def idle_s(self) -> float:
@@ -122,6 +137,8 @@ class Heartbeat:
             try:
                 if not self._stop.is_set() and self._run.exists(STOP_REQUEST):
                     self._stop.set()
+                if self._regroup_request is not None and self._run.exists(self._regroup_request):
+                    self._regroup.set()
             except MmdistError as error:
                 _log.warning("whether the run is asked to stop could not be looked up: %s", error)
             if self._over.wait(BEAT_EVERY_S):

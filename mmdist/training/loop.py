@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmdist.data.batches import Batch
-from mmdist.data.ledger import EpochLedger
 from mmdist.data.order import EpochPlan, plan_epoch
 from mmdist.data.quarantine import BadRowBudget
-from mmdist.data.stream import BatchStream, scan
-from mmdist.errors import DataRefusedError, Place, StopRequestedError, TrainingFailedError
+from mmdist.data.stream import BatchStream
+from mmdist.errors import StopRequestedError, TrainingFailedError
 from mmdist.spec.job import TrainJob
 from mmdist.storage import EventWriter, Store
 from mmdist.training.checkpoint import CheckpointWriter, checkpoint_name
@@ -24,6 +23,7 @@ from mmdist.training.policies import EarlyStopping, EverySteps, KeepBest, KeepLa
 from mmdist.training.prepare import Prepared
 from mmdist.training.state import TrainingState
 from mmdist.training.step import Steps, StepSums
+from mmdist.training.validation import validate
 
 __all__ = ["Loop", "LoopParts"]
 
@@ -45,11 +45,14 @@ class LoopParts:
     optimizer: Any
     steps: Steps
     heartbeat: Heartbeat
-    exchange: LedgerExchange
+    exchanges: dict[str, LedgerExchange]
+    """By split, as the budgets are."""
     budgets: dict[str, BadRowBudget]
     """By split, `train` and `validation`."""
     lanes: range | None
     """This worker's lanes; None for all."""
+    validation_places: range
+    """This worker's places of a batch of the validation split."""
     restart: int
     identity: dict[str, Any]
     """What a checkpoint must be of: hashes of job, data and vocabulary."""
@@ -78,6 +81,7 @@ class Loop:
         self._epoch_events = EpochEvents(parts.events, InputFacts.of(parts.job, parts.data))
         self._saved: tuple[int, int] | None = None
         self._is_stopping = False
+        self._is_regrouping = False
 
     @property
     def is_over(self) -> bool:
@@ -85,7 +89,7 @@ class Loop:
         return self.state.epoch >= self.parts.job.train.epochs or self.parts.early_stopping.is_over
 
     def run(self) -> None:
-        """Trains.
+        """Trains to the end, or to the checkpoint at which a larger group is to take over: then `is_over` is False.
 
         Raises:
             StopRequestedError: after a checkpoint, when somebody asked to stop.
@@ -104,14 +108,20 @@ class Loop:
                             break  # the end of an epoch is saved once it is validated
                         if self._every.is_due(self.state.step):  # save
                             self._save()
+                            if self._is_regrouping:
+                                break
                         self._obey_stop()
+            if self._is_regrouping and self.state.next_batch < plan.batches:
+                break
             self._settle(plan)
             self._epoch_pace.end()
-            metrics = {**self._train_metrics(), **self._validate()}  # validate
+            validated = validate(self.parts, self.state.epoch, self._after_validating)  # validate
+            metrics = {**self._train_metrics(), **validated}
             self._finish_epoch(metrics)
             self._obey_stop()
-        if self.parts.checkpoints is not None:
-            self.parts.checkpoints.wait()
+            if self._is_regrouping:
+                break
+        self._wait_saved()
 
     def _plan(self) -> EpochPlan:
         job, dataset = self.parts.job, self.parts.data.train
@@ -134,7 +144,11 @@ class Loop:
 
     def _step(self, batch: Batch, plan: EpochPlan, waited: InputTime) -> None:
         self.parts.budgets["train"].add(batch.bad)
-        result = self.parts.steps.train(batch, epoch=self.state.epoch, stop=self.parts.heartbeat.stop_requested)
+        with self.parts.heartbeat.doing("collective"):
+            beat = self.parts.heartbeat
+            result = self.parts.steps.train(
+                batch, epoch=self.state.epoch, stop=beat.stop_requested, regroup=beat.regroup_requested
+            )
         handover_s = self.parts.steps.handover_s
         # The result of the step before is looked at while this one may still be running on a GPU.
         self._settle(plan)
@@ -151,12 +165,16 @@ class Loop:
             return
         batch, result, spent = self._pending
         self._pending = None
-        sums = StepSums.of(result)
+        with self.parts.heartbeat.doing("collective"):
+            sums = StepSums.of(result)
         self._refuse_not_finite(sums, batch, f"step {self.state.step}")
         self.state.loss_sum += sums.loss_sum
         self.state.correct += sums.correct
         self.state.rows += sums.rows
+        self.state.set_aside += int(sums.set_aside)
+        self.parts.budgets["train"].bear(self.state.set_aside)
         self._is_stopping = self._is_stopping or sums.stop_votes > 0
+        self._is_regrouping = self._is_regrouping or sums.regroup_votes > 0
         for pace in (self._pace, self._epoch_pace):
             pace.add(rows=int(sums.rows), spent=spent)
         if self._pace.seconds > NOTE_EVERY_S and plan is not None:
@@ -177,34 +195,16 @@ class Loop:
         rows = max(self.state.rows, 1.0)
         return {"train/loss": self.state.loss_sum / rows, "train/accuracy": self.state.correct / rows}
 
-    def _validate(self) -> dict[str, float]:
-        """Loss and accuracy over the validation split; stops in between when asked, before the epoch is finished."""
-        parts, dataset = self.parts, self.parts.data.validation
-        parts.heartbeat.begin("validate", epoch=self.state.epoch + 1, epochs=parts.job.train.epochs)
-        loss_sum = correct = rows = 0.0
-        ledger = EpochLedger(self.state.epoch)
-        with scan(dataset, parts.data.collator, parts.job.train.global_batch_size) as batches:
-            for batch in batches:
-                parts.budgets["validation"].add(batch.bad)
-                ledger.add(batch.ledger)
-                sums = StepSums.of(parts.steps.validate(batch, stop=parts.heartbeat.stop_requested))
-                self._refuse_not_finite(sums, batch, f"validation after step {self.state.step}")
-                loss_sum, correct, rows = loss_sum + sums.loss_sum, correct + sums.correct, rows + sums.rows
-                self._is_stopping = self._is_stopping or sums.stop_votes > 0
-                self._obey_stop()
-                parts.heartbeat.note(rows=int(rows), total_rows=dataset.rows)
-        ledger.check(dataset.index, where=dataset.store.url)
-        if rows == 0:
-            raise DataRefusedError(
-                "no row of the validation data can be used",
-                place=Place(file=dataset.store.url, key="data.validation"),
-                remedy="look at the reasons in the run's quarantine folder",
-            )
-        return {"val/loss": loss_sum / rows, "val/accuracy": correct / rows}
+    def _after_validating(self, sums: StepSums, batch: Batch) -> None:
+        """Stops in between when asked, before the epoch is finished."""
+        self._refuse_not_finite(sums, batch, f"validation after step {self.state.step}")
+        self._is_stopping = self._is_stopping or sums.stop_votes > 0
+        self._obey_stop()
 
     def _finish_epoch(self, metrics: dict[str, float]) -> None:
         parts, state = self.parts, self.state
-        ledger = parts.exchange.total(state.ledger)
+        with parts.heartbeat.doing("collective"):
+            ledger = parts.exchanges["train"].total(state.ledger)
         index = parts.data.train.index
         ledger.check(index, recorded=state.recorded_sums, where=parts.data.train.store.url)
         if not index.has_sums and state.recorded_sums is None:
@@ -241,7 +241,8 @@ class Loop:
         self._settle()
         parts, state = self.parts, self.state
         cursor = (state.epoch, state.next_batch)
-        ledger = parts.exchange.total(state.ledger)
+        with parts.heartbeat.doing("collective"):
+            ledger = parts.exchanges["train"].total(state.ledger)
         if parts.checkpoints is None or self._saved == cursor:
             return
         record = {
@@ -253,21 +254,26 @@ class Loop:
         for budget in parts.budgets.values():
             budget.flush()
         best = parts.keep_best.chosen()
-        parts.checkpoints.save(
-            self._folder(),
-            [*parts.model.variables, *parts.optimizer.variables],
-            record,
-            lambda folders: self._keep_last.chosen(folders) | best,
-        )
+        with parts.heartbeat.doing("checkpoint"):  # the one before may still be on its way to a slow disk
+            parts.checkpoints.save(
+                self._folder(),
+                [*parts.model.variables, *parts.optimizer.variables],
+                record,
+                lambda folders: self._keep_last.chosen(folders) | best,
+            )
         self._saved = cursor
+
+    def _wait_saved(self) -> None:
+        if self.parts.checkpoints is not None:
+            with self.parts.heartbeat.doing("checkpoint"):
+                self.parts.checkpoints.wait()
 
     def _obey_stop(self) -> None:
         """Ends with a checkpoint, if this or another worker was asked to."""
         if not self._is_stopping:
             return
         self._save()
-        if self.parts.checkpoints is not None:
-            self.parts.checkpoints.wait()
+        self._wait_saved()
         raise StopRequestedError(
             f"stopped as asked, in epoch {self.state.epoch + 1} before batch {self.state.next_batch + 1}",
             remedy="go on with `mmdist submit --resume RUN`",

@@ -47,6 +47,7 @@ def open_session(
         StorageError: where there are checkpoints and none verifies.
     """
     lanes = _own_lanes(job, devices, rank=rank, workers=workers)
+    worker_places = job.train.global_batch_size // workers
     model, optimizer = _build(job, data, devices)
     restored, known = restore_newest(run, events)
     identity = {
@@ -60,11 +61,15 @@ def open_session(
         _check_identity(restored, identity, data)
         assign_arrays([*model.variables, *optimizer.variables], restored.arrays, file=f"{run.url}/{restored.folder}")
         state = TrainingState.from_json(restored.state, is_chief=rank == 0)
-        events.write(
-            "resumed", checkpoint=restored.folder, epoch=state.epoch + 1, next_batch=state.next_batch, step=state.step
-        )
+        if rank == 0:
+            events.write(
+                "resumed",
+                checkpoint=restored.folder,
+                epoch=state.epoch + 1,
+                next_batch=state.next_batch,
+                step=state.step,
+            )
     record = restored.state if restored is not None else {}
-    columns = data.train.hashed_columns(data.collator.read_columns).names
     parts = LoopParts(
         job=job,
         run=run,
@@ -83,18 +88,22 @@ def open_session(
             lane_places=job.train.global_batch_size // (getattr(job.data.order, "lanes", None) or 1),
         ),
         heartbeat=heartbeat,
-        exchange=LedgerExchange(
-            devices.strategy,
-            columns=columns,
-            local_replicas=devices.local_replicas,
-            worker=rank,
-            workers=workers,
-        ),
+        exchanges={
+            split: LedgerExchange(
+                devices.strategy,
+                columns=dataset.hashed_columns(data.collator.read_columns).names,
+                local_replicas=devices.local_replicas,
+                worker=rank,
+                workers=workers,
+            )
+            for split, dataset in (("train", data.train), ("validation", data.validation))
+        },
         budgets={
             "train": make_budget(job, run, events, "train", data.train.rows),
             "validation": make_budget(job, run, events, "validation", data.validation.rows),
         },
         lanes=lanes,
+        validation_places=range(rank * worker_places, (rank + 1) * worker_places),
         restart=restart,
         identity=identity,
         metrics=MetricWriter(run, events.attempt, restart, tensorboard=job.train.tensorboard) if rank == 0 else None,

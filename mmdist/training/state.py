@@ -24,6 +24,8 @@ class TrainingState:
     """Of this epoch so far."""
     correct: float = 0.0
     rows: float = 0.0
+    set_aside: int = 0
+    """Rows of this epoch so far that were quarantined, over all workers."""
     ledger: EpochLedger = field(default_factory=lambda: EpochLedger(0))
     """Of this epoch so far, over all workers when it is saved."""
     recorded_sums: dict[str, int] | None = None
@@ -36,6 +38,7 @@ class TrainingState:
         self.epoch += 1
         self.next_batch = 0
         self.loss_sum = self.correct = self.rows = 0.0
+        self.set_aside = 0
         self.ledger = EpochLedger(self.epoch)
 
     def to_json(self, ledger: EpochLedger) -> dict[str, Any]:
@@ -60,6 +63,7 @@ class TrainingState:
             epoch=epoch,
             next_batch=int(cursor["next_batch"]),
             **record["totals"],
+            set_aside=int(record["ledger"]["quarantined_rows"]),
             ledger=EpochLedger.from_state(record["ledger"]) if is_chief else EpochLedger(epoch),
             recorded_sums=None if sums is None else {name: int(value, 16) for name, value in sums.items()},
             history=list(record["history"]),

@@ -37,12 +37,16 @@ class StepSums(NamedTuple):
     """Rows that count."""
     stop_votes: float
     """Workers that were asked to stop: all learn it from the same step."""
+    regroup_votes: float
+    """Workers that were asked to make room for a larger group."""
+    set_aside: float
+    """Places of rows that were quarantined, over all workers."""
     broken: float
     """Replicas whose loss or gradients are not finite. The loss alone does not tell: ReLU turns NaN into 0."""
 
     @classmethod
     def of(cls, vector: Any) -> "StepSums":
-        """Waits for a step's result, float32 (5,)."""
+        """Waits for a step's result, float32 (7,)."""
         return cls(*(float(value) for value in vector.numpy()))
 
 
@@ -87,31 +91,31 @@ class Steps:
         self._train = tf.function(self._train_all, autograph=False, jit_compile=False)
         self._validate = tf.function(self._validate_all, autograph=False, jit_compile=False)
 
-    def train(self, batch: Batch, *, epoch: int, stop: bool = False) -> Any:
+    def train(self, batch: Batch, *, epoch: int, stop: bool = False, regroup: bool = False) -> Any:
         """Starts a training step on this worker's part of a batch; `StepSums.of` waits for its result."""
         begun_s = time.perf_counter()
         arrays = _arrays(batch)
         if batch.image is not None:
             lane_places = self._lane_places or batch.size
             arrays |= augmentation_arrays(self._augmentations, self._seed, epoch, batch, lane_places=lane_places)
-        inputs = self._to_replicas(arrays, self._first_replica, self._local_replicas, stop=stop)
+        inputs = self._to_replicas(arrays, batch, stop=stop, regroup=regroup)
         self.handover_s = time.perf_counter() - begun_s
         return self._train(inputs)
 
     def validate(self, batch: Batch, *, stop: bool = False) -> Any:
-        """Starts a step without update on a whole batch, of which this worker takes its replicas' places."""
-        return self._validate(self._to_replicas(_arrays(batch), 0, self._strategy.num_replicas_in_sync, stop=stop))
+        """Starts a step without update on this worker's part of a batch."""
+        return self._validate(self._to_replicas(_arrays(batch), batch, stop=stop))
 
-    def _to_replicas(self, arrays: Arrays, first_replica: int, replicas: int, *, stop: bool) -> Any:
-        """Slices arrays that hold the places of so many replicas, from the first one's on."""
-        per_replica = len(arrays["mask"]) // replicas
+    def _to_replicas(self, arrays: Arrays, batch: Batch, *, stop: bool, regroup: bool = False) -> Any:
+        """Slices the arrays of this worker's places for its replicas; the first one brings what the worker says."""
+        per_replica = batch.size // self._local_replicas
+        said = (float(stop), float(regroup), float(len(batch.bad)))
 
         def part(context: Any) -> dict[str, Any]:
-            number = context.replica_id_in_sync_group
-            start = (number - first_replica) * per_replica
+            number = context.replica_id_in_sync_group - self._first_replica
+            start = number * per_replica
             tensors = {name: to_tensor(array[start : start + per_replica]) for name, array in arrays.items()}
-            votes = float(stop and number == self._first_replica)
-            return {**tensors, "stop": tf.constant(votes, tf.float32)}
+            return {**tensors, "said": tf.constant(said if number == 0 else (0.0, 0.0, 0.0), tf.float32)}
 
         return self._strategy.experimental_distribute_values_from_function(part)
 
@@ -159,7 +163,7 @@ class Steps:
 def _counted(inputs: dict[str, Any], loss_sum: Any, correct: Any, health: Any) -> Any:
     """One replica's part of `StepSums`; `health` is finite where all is well."""
     broken = 1.0 - tf.cast(tf.math.is_finite(health), tf.float32)
-    return tf.stack([loss_sum, correct, tf.reduce_sum(inputs["mask"]), inputs["stop"], broken])
+    return tf.stack([loss_sum, correct, tf.reduce_sum(inputs["mask"]), *tf.unstack(inputs["said"]), broken])
 
 
 def _sum(gradient: Any) -> Any:

@@ -32,6 +32,7 @@ class _Worker:
     restart: int = 0
     rank: int = 0
     workers: int = 1
+    regroup_request: str | None = None
     events: EventWriter = field(kw_only=True)
 
     @property
@@ -47,11 +48,11 @@ def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         config: `run_url` and `attempt`; further `restart`, `rank`, `world_size` (by default 0, 0 and 1), `events`
-            (an EventWriter) and `resources` (in place of the job's).
+            (an EventWriter), `resources` (in place of the job's) and `regroup_request` (see Heartbeat).
 
     Returns:
         Of the chief, `metrics` (the report's headline) and `report` (the location of report.html); of others, an
-        empty dict.
+        empty dict. Of all, `regroup` alone where they ended at a checkpoint for a larger group to go on.
 
     Raises:
         MmdistError: what ended it; StopRequestedError after a checkpoint.
@@ -67,7 +68,13 @@ def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
     limit_s = worker.job.resources.hang_timeout_s
     identity = {"attempt": worker.attempt, "restart": worker.restart, "pid": os.getpid()}
     with (
-        Heartbeat(worker.run, f"worker-{worker.rank}", identity=identity, hang_timeout_s=limit_s) as heartbeat,
+        Heartbeat(
+            worker.run,
+            f"worker-{worker.rank}",
+            identity=identity,
+            hang_timeout_s=limit_s,
+            regroup_request=worker.regroup_request,
+        ) as heartbeat,
         Watchdog(heartbeat, worker.events, hang_timeout_s=limit_s),
     ):
         return _work(worker, heartbeat)
@@ -82,7 +89,9 @@ def _read_config(config: Mapping[str, Any]) -> _Worker:
         job = job.model_copy(update={"resources": ResourcesSpec.model_validate(config["resources"])})
     attempt, rank, restart = int(config["attempt"]), int(config.get("rank", 0)), int(config.get("restart", 0))
     events = config.get("events") or EventWriter(run, attempt, f"worker-{rank}.{restart}")
-    return _Worker(run, job, attempt, restart, rank, int(config.get("world_size", 1)), events=events)
+    return _Worker(
+        run, job, attempt, restart, rank, int(config.get("world_size", 1)), config.get("regroup_request"), events=events
+    )
 
 
 def _work(worker: _Worker, heartbeat: "Heartbeat") -> dict[str, Any]:
@@ -131,7 +140,10 @@ def _work(worker: _Worker, heartbeat: "Heartbeat") -> dict[str, Any]:
         restart=worker.restart,
     )
     try:
-        Loop(parts, state).run()
+        loop = Loop(parts, state)
+        loop.run()
     finally:
         close_parts(parts)
+    if not loop.is_over:
+        return {"regroup": True}
     return finish_training(parts, state) if worker.is_chief else {}

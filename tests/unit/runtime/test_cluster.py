@@ -1,7 +1,7 @@
 import pytest
 
 from mmdist.errors import ResourceError
-from mmdist.runtime.cluster import place_workers
+from mmdist.runtime.cluster import Placement, place_again, place_workers
 from mmdist.spec.resources import ResourcesSpec
 
 
@@ -52,3 +52,22 @@ def test_what_no_machine_holds_is_refused_with_what_is_there(nodes, resources, w
 def test_a_cluster_without_machines_is_refused():
     with pytest.raises(ResourceError, match="no machine with a CPU"):
         place([{"CPU": 0.0}])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "allowed", "workers"),
+    [
+        ([SMALL, SMALL], [4, 2, 1], 2),
+        ([SMALL, SMALL, SMALL], [4, 2, 1], 2),
+        ([SMALL], [4, 2], None),
+        ([SMALL, {"CPU": 1.0}], [2, 1], 1),
+    ],
+)
+def test_a_smaller_group_keeps_what_each_worker_has(nodes, allowed, workers):
+    placement = place_again(Placement(4, 2.0, 0), allowed, nodes)
+    assert placement == (None if workers is None else Placement(workers, 2.0, 0))
+
+
+def test_machines_that_are_left_but_have_no_gpu_hold_no_worker_with_one():
+    assert place_again(Placement(2, 2.0, 1), [2, 1], [GPUS, SMALL]) == Placement(2, 2.0, 1)
+    assert place_again(Placement(2, 2.0, 1), [2, 1], [SMALL]) is None

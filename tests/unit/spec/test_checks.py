@@ -154,3 +154,10 @@ def test_several_conflicts_are_told_together(refusal: Refusal) -> None:
     message = refusal(text)
     assert "names nothing that a model could read" in message
     assert "Try 8 or 10." in message
+
+
+def test_more_workers_at_least_than_in_all(refusal: Refusal) -> None:
+    text = TRAIN + "resources: {workers: 2, min_workers: 3}\n"
+    assert refusal(text) == (
+        "job.yaml:6:38: resources.min_workers is above resources.workers\n  expected: at most 2\n  received: 3"
+    )
