@@ -57,10 +57,23 @@ class Collator:
         """The columns that are read: without labels, not the label's."""
         return self.columns if self.labels is not None else self.columns.model_copy(update={"label": None})
 
-    def prepare(self, table: pa.Table, origin: RowOrigin, *, hashed: HashedColumns | None = None) -> RowBlock:
-        """All of a row group but its pictures. Raises DataRefusedError where a column cannot play its part."""
+    def prepare(
+        self,
+        table: pa.Table,
+        origin: RowOrigin,
+        *,
+        hashed: HashedColumns | None = None,
+        images: ObjectArray | None = None,
+    ) -> RowBlock:
+        """All of a row group but its pictures: see `prepare_rows`.
+
+        Raises:
+            DataRefusedError: where a column cannot play its part.
+        """
         labels = None if self.labels is None else LabelEncoder(self.labels)
-        return prepare_rows(table, self.columns, origin, tokenizer=self.tokenizer, labels=labels, hashed=hashed)
+        return prepare_rows(
+            table, self.columns, origin, tokenizer=self.tokenizer, labels=labels, hashed=hashed, images=images
+        )
 
     def tasks(self, size: int) -> int:
         """Tasks in which the pictures of a batch of so many places are decoded; each has at least one picture."""

@@ -26,6 +26,7 @@ __all__ = [
     "row_hashes",
     "stored_columns",
     "sum_hashes",
+    "view_hashes",
     "weighted_sums",
 ]
 
@@ -63,15 +64,15 @@ def row_hashes(
     columns: HashedColumns,
     *,
     positions: Int64Array,
-    views: Mapping[str, Sequence[memoryview | None]] | None = None,
+    given: Mapping[str, UInt64Array] | None = None,
 ) -> dict[str, UInt64Array]:
     """The hash of each value, uint64 (n,) per column.
 
     Args:
         table: n rows, of one row group or of several.
-        columns: Which columns are hashed; each must be in the table.
+        columns: Which columns are hashed.
         positions: int64 (n,), each row's number in its row group. It keys rows without an id, and only those.
-        views: `byte_views` of columns where the caller has them already.
+        given: Hashes of the values of some columns, where the caller has them already; the table may lack these.
 
     Raises:
         DataRefusedError: when a column is of a type that has no bytes to hash (a float, a list, ...).
@@ -81,8 +82,8 @@ def row_hashes(
     for name in columns.names:
         if name == columns.key:
             hashes[name] = keys
-        elif views is not None and name in views:
-            hashes[name] = _view_hashes(views[name]) * (keys | np.uint64(1))
+        elif given is not None and name in given:
+            hashes[name] = given[name] * (keys | np.uint64(1))
         else:
             hashes[name] = _value_hashes(table.column(name), name)[0] * (keys | np.uint64(1))
     return hashes
@@ -164,7 +165,8 @@ def _as_bytes(chunk: "pa.Array[Any]", name: str) -> "pa.Array[Any]":
     return chunk
 
 
-def _view_hashes(views: Sequence[memoryview | None]) -> UInt64Array:
+def view_hashes(views: Sequence[memoryview | None]) -> UInt64Array:
+    """The hashes of values, before any key is put to them: uint64 (n,)."""
     try:
         return np.fromiter(map(_digest, views), np.uint64, len(views))
     except TypeError:
@@ -175,7 +177,7 @@ def _view_hashes(views: Sequence[memoryview | None]) -> UInt64Array:
 
 def _chunk_hashes(chunk: "pa.Array[Any]") -> UInt64Array:
     if chunk.nbytes > _MOST_COPIED_BYTES * len(chunk):
-        return _view_hashes(byte_views(chunk))
+        return view_hashes(byte_views(chunk))
     is_large = pa.types.is_large_string(chunk.type) or pa.types.is_large_binary(chunk.type)
     values: pa.Array[Any] = chunk.cast(pa.large_binary() if is_large else pa.binary())
     if values.null_count:

@@ -13,17 +13,21 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from mmdist.data.collate import Collator
 from mmdist.data.dataset import Dataset
+from mmdist.data.in_place import images_in_place
 from mmdist.data.order_lanes import LanesPlan, LaneWindow
 from mmdist.data.places import Places
-from mmdist.data.prepare import RowOrigin
-from mmdist.data.rows import RowBlock
+from mmdist.data.prepare import RowOrigin, hash_images, image_views
+from mmdist.data.rows import ObjectArray, RowBlock
 
 __all__ = ["CachedFeed", "Feed", "GroupReader", "LanesFeed"]
 
 _CACHE_BYTES = 256 * 1024 * 1024
+_IN_PLACE_ROW_BYTES = 768
+"""About what a row takes whose picture is not held: its names, a view, sums and a hundred tokens."""
 
 
 class Feed(Protocol):
@@ -34,9 +38,19 @@ class Feed(Protocol):
 
 
 class GroupReader:
-    """Reads and prepares row groups in a pool, and keeps the time that it takes."""
+    """Reads and prepares row groups in a pool, and keeps the time that it takes.
 
-    def __init__(self, dataset: Dataset, collator: Collator, pool: ThreadPoolExecutor) -> None:
+    Args:
+        dataset: Where rows are read.
+        collator: How they are prepared.
+        pool: Whose threads read.
+        in_place: Whether pictures are views of the shards' own bytes where they can be. The sums of all pictures are
+            then left for `hash_images`.
+    """
+
+    def __init__(
+        self, dataset: Dataset, collator: Collator, pool: ThreadPoolExecutor, *, in_place: bool = False
+    ) -> None:
         self.dataset = dataset
         self.read_s = 0.0
         """Seconds that threads have read for."""
@@ -49,6 +63,8 @@ class GroupReader:
         self._hashed = dataset.hashed_columns(collator.read_columns)
         self._columns = list(dataset.columns_to_read(collator.read_columns))
         self._lock = threading.Lock()
+        self._image_column = collator.columns.image or ""
+        self._in_place = images_in_place(dataset, self._image_column) if in_place and self._image_column else None
         none = dataset.schema.empty_table().select(self._columns)
         self.no_rows = collator.prepare(none, RowOrigin(), hashed=self._hashed)
         """A block of no rows, with the columns that every block has."""
@@ -65,19 +81,45 @@ class GroupReader:
         finally:
             self.wait_s += time.perf_counter() - start
 
+    def held_bytes(self, group: int) -> int:
+        """About what a row group takes in memory, once it is read."""
+        rows, stored = int(self.dataset.index.rows[group]), int(self.dataset.index.bytes[group])
+        return rows * _IN_PLACE_ROW_BYTES if self._in_place is not None and self._in_place.has(group) else stored
+
+    def finish(self, block: RowBlock) -> None:
+        """Adds to a block's sums what reading has left out."""
+        if self._in_place is not None:
+            hash_images(block, self._image_column)
+
     def _read(self, group: int) -> RowBlock:
         index = self.dataset.index
         start = time.perf_counter()
-        table = self.dataset.read_row_group(group, self._columns)
+        table, images = self._read_in_place(group) if self._in_place is not None else (self._read_all(group), None)
         read = time.perf_counter()
         origin = RowOrigin(
             index.shard_name(group), int(index.first_shard_rows[group]), int(index.first_rows[group]), group
         )
-        rows = self._collator.prepare(table, origin, hashed=self._hashed)
+        rows = self._collator.prepare(table, origin, hashed=self._hashed, images=images)
         with self._lock:
             self.read_s += read - start
             self.prepare_s += time.perf_counter() - read
         return rows
+
+    def _read_all(self, group: int) -> pa.Table:
+        return self.dataset.read_row_group(group, self._columns)
+
+    def _read_in_place(self, group: int) -> tuple[pa.Table, ObjectArray]:
+        """The row group's other columns, and its pictures."""
+        assert self._in_place is not None
+        others = [name for name in self._columns if name != self._image_column]
+        images = self._in_place.views(group)
+        if images is not None:
+            return self.dataset.read_row_group(group, others), images
+        table = self._read_all(group)
+        images = image_views(table.column(self._image_column))
+        self._in_place.locate(group, images)
+        located = self._in_place.views(group)
+        return table.select(others), images if located is None else located
 
 
 class LanesFeed:
@@ -151,7 +193,6 @@ class CachedFeed:
         self._batches = batches
         self._reader = reader
         self._cache: OrderedDict[int, Future[RowBlock]] = OrderedDict()
-        self._bytes = 0
 
     def take(self, first_batch: int, count: int) -> RowBlock:
         """See `Feed`."""
@@ -165,6 +206,7 @@ class CachedFeed:
             rows = self._reader.wait(self._request(group))
             at = np.flatnonzero(groups == group)
             block.put(at, rows, numbers[at])
+        self._reader.finish(block)
         self._shrink()
         return block
 
@@ -182,10 +224,10 @@ class CachedFeed:
             self._cache.move_to_end(group)
         else:
             self._cache[group] = self._reader.start(group)
-            self._bytes += int(self._reader.dataset.index.bytes[group])
         return self._cache[group]
 
     def _shrink(self) -> None:
-        while self._bytes > _CACHE_BYTES and len(self._cache) > 1:
+        held = sum(self._reader.held_bytes(group) for group in self._cache)
+        while held > _CACHE_BYTES and len(self._cache) > 1:
             group, _ = self._cache.popitem(last=False)
-            self._bytes -= int(self._reader.dataset.index.bytes[group])
+            held -= self._reader.held_bytes(group)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mmdist.data.batches import BadRow
-from mmdist.data.content import HashedColumns, group_weights, row_hashes
+from mmdist.data.content import HashedColumns, group_weights, row_hashes, view_hashes
 from mmdist.data.labels import LabelEncoder
 from mmdist.data.rows import ObjectArray, RowBlock
 from mmdist.data.tokenizer import Tokenizer
@@ -17,7 +17,7 @@ from mmdist.data.values import byte_views, name_values, plain_column, text_value
 from mmdist.errors import DataRefusedError, Place
 from mmdist.spec.data import ColumnsSpec
 
-__all__ = ["RowOrigin", "image_views", "prepare_rows"]
+__all__ = ["RowOrigin", "hash_images", "image_views", "prepare_rows"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ def prepare_rows(
     tokenizer: Tokenizer | None,
     labels: LabelEncoder | None,
     hashed: HashedColumns | None,
+    images: ObjectArray | None = None,
 ) -> RowBlock:
     """Prepares the rows of one row group, or of any table, in its order.
 
@@ -55,6 +56,8 @@ def prepare_rows(
         tokenizer: Needed where texts are read.
         labels: Without them, the label column is not looked at.
         hashed: The columns that the ledger adds up; None for no ledger.
+        images: (n,) the pictures where the table does not hold their column. They are not looked at: their sums are
+            left for `hash_images` to finish.
 
     Raises:
         DataRefusedError: where a column is missing or of a type that cannot play its part.
@@ -73,13 +76,17 @@ def prepare_rows(
         _note(reasons, columns.text, invalid)
         text = tokenizer.encode([value or "" for value in texts])
         text_present = text[:, 0] != 0
-    images = None if columns.image is None else image_views(_column(table, columns.image, "image"))
+    is_hashed_later = images is not None
+    if images is None and columns.image is not None:
+        images = image_views(_column(table, columns.image, "image"))
     _note_empty_rows(reasons, count, columns, images, None if text is None else text_present)
     sums = {}
     if hashed is not None:
         weight = group_weights(np.array([origin.group], np.int64))
-        views = {} if images is None or columns.image is None else {columns.image: images.tolist()}
-        hashes = row_hashes(table, hashed, positions=numbers, views=views)
+        given = {}
+        if images is not None and columns.image in hashed.names:
+            given[columns.image] = np.ones(count, np.uint64) if is_hashed_later else view_hashes(images.tolist())
+        hashes = row_hashes(table, hashed, positions=numbers, given=given)
         sums = {name: values * weight for name, values in hashes.items()}
     return RowBlock(
         row=origin.first_row + numbers,
@@ -94,6 +101,12 @@ def prepare_rows(
         },
         sums=sums,
     )
+
+
+def hash_images(rows: RowBlock, column: str) -> None:
+    """Finishes the sums of pictures that `prepare_rows` did not look at."""
+    if rows.images is not None and column in rows.sums:
+        rows.sums[column][...] *= view_hashes(rows.images.tolist())
 
 
 def image_views(column: "pa.ChunkedArray[Any]") -> ObjectArray:

@@ -21,6 +21,7 @@ from mmdist.data.dataset import Dataset
 from mmdist.data.feed import CachedFeed, Feed, GroupReader, LanesFeed
 from mmdist.data.image_buffers import ImageBuffers
 from mmdist.data.order import EpochPlan, LanesPlan
+from mmdist.data.order_global import GlobalPlan
 from mmdist.data.places import Places
 from mmdist.data.rows import RowBlock
 
@@ -94,7 +95,8 @@ class BatchStream:
         readers = _LOCAL_READERS if dataset.store.is_local else _REMOTE_READERS
         self._read_pool = ThreadPoolExecutor(readers, thread_name_prefix="mmdist-read")
         self._decode_pool = ThreadPoolExecutor(collator.threads, thread_name_prefix="mmdist-decode")
-        self._reader = GroupReader(dataset, collator, self._read_pool)
+        in_place = isinstance(plan, GlobalPlan)
+        self._reader = GroupReader(dataset, collator, self._read_pool, in_place=in_place)
         self._size = len(self._lanes) * plan.lane_places
         started = max(2, -(-collator.threads * _TASKS_PER_THREAD // collator.tasks(self._size))) + prefetch
         self._buffers = ImageBuffers(started)

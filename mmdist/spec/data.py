@@ -167,7 +167,7 @@ class LanesOrderSpec(Spec):
 
 
 class GlobalOrderSpec(Spec):
-    """A full permutation of the rows, for local shards."""
+    """A full permutation of the rows, for local shards, whose pictures are read in place."""
 
     type: Literal["global"] = "global"
 
