@@ -189,3 +189,33 @@ def test_another_version_and_arrays_of_another_shape_are_refused(run):
     commit_folder(run, "checkpoints/00000004-0001.0", {"x": b""})
     with pytest.raises(DataRefusedError, match="not a checkpoint"):
         read_checkpoint(run, "checkpoints/00000004-0001.0")
+
+
+@pytest.mark.parametrize("marker", [b"", b"\0" * 64])
+def test_a_run_that_ended_in_its_first_marker_begins_anew_and_tidies_up(run, marker):
+    folder = "checkpoints/00000001-0001.0"
+    commit_folder(run, folder, {"state.safetensors": b"1", "state.json": b"2"})
+    run.write_bytes(f"{folder}/COMMITTED", marker)
+    assert newest(run) == (None, [])
+    save(run, 1, attempt=2)
+    assert newest(run)[1] == ["checkpoints/00000001-0002.0"]
+    assert not run.exists(folder)
+
+
+def test_checkpoints_that_were_saved_and_are_gone_are_missed(run):
+    save(run, 1)
+    for name in ("COMMITTED", "manifest.json", "state.json", "state.safetensors"):
+        run.delete_file(f"checkpoints/00000001-0001.0/{name}")
+    with pytest.raises(StorageError, match="no checkpoint of this run verifies") as raised:
+        newest(run)
+    assert raised.value.received == "0 folders with bytes that are missing or changed; 1 were saved"
+
+
+def test_a_folder_that_is_committed_already_is_not_touched(run):
+    save(run, 1)
+    target = writer(run, known=["checkpoints/00000001-0001.0"])
+    target.save(checkpoint_name(1, 1, 0), [Variable(7.0)], {"step": 1}, lambda folders: set(folders[-1:]))
+    with pytest.raises(StorageError, match="never written again"):
+        target.wait()
+    target.close()
+    assert newest(run)[0].arrays[1] == 1
