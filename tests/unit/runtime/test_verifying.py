@@ -251,7 +251,7 @@ def write_ledgers(run: Path, recount: Recount, **changes: Any) -> None:
         ({}, None),
         ({"fed_rows": 87}, "the ledger says 87 rows were fed; counted by hand they are 88"),
         ({"fed_sums": {"id": "0000000000000001"}}, "the ledger's sum of column id is not that of the data"),
-        ({"fed_sums": {}}, "the ledger has no content sums"),
+        ({"fed_sums": {}}, "the ledger has no sum of column id"),
         ({"quarantined_rows": 1}, "the ledger has 89 of 88 rows"),
     ],
 )
