@@ -40,7 +40,7 @@ class ClusterJob:
                 "RAY_AUTH_MODE=token and the token are set here too",
             ) from error
 
-    def submit(self, run_url: str, job_sha256: str, overrides: Sequence[str]) -> bool:
+    def submit(self, run_url: str, job_sha256: str, overrides: Sequence[str], *, after: int) -> bool:
         """Starts the driver on the cluster. False where a job of this name was there before (it is adopted).
 
         Raises:
@@ -48,7 +48,7 @@ class ClusterJob:
         """
         if self._info() is not None:
             return False
-        words = ["python", "-m", "mmdist.runtime.driver", run_url, "--job-sha256", job_sha256]
+        words = ["python", "-m", "mmdist.runtime.driver", run_url, "--job-sha256", job_sha256, "--after", str(after)]
         words += [word for override in overrides for word in ("--set", override)]
         try:
             self._client.submit_job(entrypoint=shlex.join(words), submission_id=self.submission_id)

@@ -123,23 +123,26 @@ class Attempt:
             traceback.print_exc()
 
 
-def begin_attempt(run: Store, overrides: Sequence[str] = (), *, expected_hash: str | None = None) -> Attempt:
+def begin_attempt(
+    run: Store, overrides: Sequence[str] = (), *, expected_hash: str | None = None, after: int | None = None
+) -> Attempt:
     """Claims the run for this process.
 
     Args:
         run: The run directory.
         overrides: `--set` changes to `resources`.
         expected_hash: SHA-256 of the run's job.yaml, where the submitter knows it.
+        after: The newest attempt that the submitter has seen.
 
     Raises:
-        UsageError: when another driver holds the run.
+        RunTakenError: when another driver holds the run, or held it after that attempt.
         ResourceError: when the run directory is not what was submitted.
     """
     job = change_resources(read_job(run), overrides)
     if expected_hash is not None and run.read_bytes("job.sha256").decode().strip() != expected_hash:
         raise ResourceError("the run directory seen from here holds another job", received=run.url)
     facts = {"versions": versions(), "seed": job.seed, "resources": job.resources.model_dump(mode="json")}
-    events = claim_run(run, facts)
+    events = claim_run(run, facts, after=after)
     withdraw_stop(run)
     return Attempt(run, job, events)
 
@@ -176,12 +179,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m mmdist.runtime.driver")
     parser.add_argument("run_url")
     parser.add_argument("--job-sha256")
+    parser.add_argument("--after", type=int)
     parser.add_argument("--embedded", action="store_true")
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     options = parser.parse_args(arguments)
     run = open_store(options.run_url)
     try:
-        attempt = begin_attempt(run, options.overrides, expected_hash=options.job_sha256)
+        attempt = begin_attempt(run, options.overrides, expected_hash=options.job_sha256, after=options.after)
     except MmdistError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

@@ -5,12 +5,12 @@ import json
 import secrets
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from platform import python_version
-from typing import Any
+from typing import Any, TypeVar
 
 from mmdist.errors import ResourceError, UsageError
 from mmdist.runtime.lease import live_attempt
@@ -19,7 +19,7 @@ from mmdist.spec.dump import dump_job, job_hash
 from mmdist.spec.job import JobSpec
 from mmdist.spec.load import load_job, parse_resolved
 from mmdist.spec.resources import ResourcesSpec
-from mmdist.storage import EventWriter, Store, open_store, read_events
+from mmdist.storage import EventWriter, Store, open_store, read_events, write_first
 
 __all__ = [
     "NewRun",
@@ -38,6 +38,8 @@ __all__ = [
 JOB = "job.yaml"
 JOB_HASH = "job.sha256"
 STOP_REQUEST = "stop/request.json"
+WRITTEN_WITHIN_S = 2.0
+T = TypeVar("T")
 LIBRARIES = ("mmdist", "tensorflow", "keras", "ray", "pyarrow", "numpy")
 
 
@@ -77,22 +79,32 @@ def create_run(job: JobSpec, run_id: str, *, resolved: JobSpec) -> NewRun:
         StorageError: when storage refuses.
     """
     run = open_store(job.storage).child(run_id)
-    if run.exists(JOB_HASH):
-        submitted = next((event for event in read_events(run) if event.kind == "submitted"), None)
+    facts = {"run_id": run_id, "kind": job.kind, "name": job.name, "work": work_hash(job), "versions": versions()}
+    adopted = not write_first(run, 0, SUBMIT, "submitted", **facts)
+    if adopted:
+        submitted = _soon(lambda: next((event for event in read_events(run) if event.kind == "submitted"), None))
         if submitted is not None and submitted.facts.get("work") != work_hash(job):
             raise UsageError(
                 f"the run {run_id} is there already, with another job",
                 received=run.url,
                 remedy="choose another --run-id, or leave it out",
             )
-        return NewRun(run, adopted=True)
+        if _soon(lambda: run.exists(JOB_HASH)):
+            return NewRun(run, adopted=True)
+        # A submission was killed before the run was whole. Nobody has begun with it, so that this one completes it.
+        EventWriter(run, 0, SUBMIT).write("submitted", **facts)
     text = dump_job(resolved).encode()
     run.write_bytes(JOB, text)
     run.write_bytes(JOB_HASH, hashlib.sha256(text).hexdigest().encode())
-    EventWriter(run, 0, SUBMIT).write(
-        "submitted", run_id=run_id, kind=job.kind, name=job.name, work=work_hash(job), versions=versions()
-    )
-    return NewRun(run, adopted=False)
+    return NewRun(run, adopted=adopted)
+
+
+def _soon(look: Callable[[], T]) -> T:
+    """What another process is just writing; what there is, once it should have come."""
+    deadline = time.monotonic() + WRITTEN_WITHIN_S
+    while not (found := look()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
 
 
 def read_job(run: Store) -> JobSpec:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mmdist.errors import BadRowsError
+from mmdist.runtime.attempts import attempt_records
 from mmdist.storage import DRIVER, Event
 
 __all__ = ["SUBMIT", "RunState", "StateName", "run_state"]
@@ -58,12 +59,13 @@ def run_state(events: Sequence[Event], *, driver_alive: bool) -> RunState:
     """The state that events lead to.
 
     Args:
-        events: All events, in the order of `read_events`.
+        events: All events there are, in any order.
         driver_alive: Whether some attempt without a `finished` event is held by a live driver.
     """
+    events = sorted(events, key=lambda event: (event.attempt, event.time_s, event.writer, event.sequence))
     submitted = next((event for event in events if event.kind == "submitted"), None)
-    withdrawn = {event.attempt for event in events if event.facts.get("state") == "withdrawn"}
-    counted = [event for event in events if event.attempt > 0 and event.attempt not in withdrawn]
+    refused = _refused_claims(events)
+    counted = [event for event in events if event.attempt > 0 and event.attempt not in refused]
     origin = submitted.facts if submitted else {}
     base: dict[str, Any] = {
         "kind": origin.get("kind", "?"),
@@ -72,45 +74,50 @@ def run_state(events: Sequence[Event], *, driver_alive: bool) -> RunState:
     }
     if not counted:
         return RunState(**base)
-    newest = max(event.attempt for event in counted)
+    ends = {event.attempt: event for event in counted if event.kind == "finished" and event.writer == DRIVER}
+    # What succeeded once has succeeded, whoever claimed the run after that.
+    succeeded = [attempt for attempt, end in ends.items() if end.facts.get("state") == "succeeded"]
+    newest = min(succeeded, default=max(event.attempt for event in counted))
     current = [event for event in counted if event.attempt == newest]
-    finished = next((event for event in current if event.kind == "finished" and event.writer == DRIVER), None)
+    finished = ends.get(newest)
     phases = [event for event in current if event.kind == "phase"]
     checkpoints = [event for event in counted if event.kind == "checkpoint-saved"]
     state: StateName = "running" if driver_alive else "interrupted"
     if finished is not None:
-        state = finished.facts["state"]
+        state = finished.facts.get("state", "failed")
     facts = finished.facts if finished else {}
     return RunState(
         **base,
         state=state,
-        phase=None if finished else (phases[-1].facts["name"] if phases else "start"),
+        phase=None if finished else (phases[-1].facts.get("name") if phases else "start"),
         attempt=newest,
-        attempts=tuple(_attempts(counted, running=newest if state == "running" else None)),
+        attempts=attempt_records(counted, running=newest if state == "running" else None),
         started_s=counted[0].time_s,
         ended_s=finished.time_s if finished else (None if driver_alive else counted[-1].time_s),
         exit_code=facts.get("exit_code"),
         error=facts.get("failure") or _last_failure(current, driver_alive=driver_alive),
         metrics=facts.get("metrics") or {},
+        split=facts.get("split"),
         epochs=tuple(_epochs(counted)),
         checkpoint=checkpoints[-1].facts.get("path") if checkpoints else None,
         report=facts.get("report"),
         output=facts.get("output"),
-        split=facts.get("split"),
     )
 
 
-def _attempts(events: Sequence[Event], *, running: int | None) -> list[dict[str, Any]]:
-    found: dict[int, dict[str, Any]] = {}
+def _refused_claims(events: Sequence[Event]) -> set[int]:
+    """Attempts that did nothing, for another had the run: they say so, or were killed before they could."""
+    withdrawn = {event.attempt for event in events if event.facts.get("state") == "withdrawn"}
+    ended_s = {event.attempt: event.time_s for event in events if event.kind == "finished" and event.writer == DRIVER}
+    kinds: dict[int, set[str]] = {}
     for event in events:
-        begun = {"attempt": event.attempt, "state": "running" if event.attempt == running else "cut off"}
-        facts = found.setdefault(event.attempt, begun)
-        facts["last_s"] = max(event.time_s, facts.get("last_s", 0.0))
-        if event.kind == "attempt-started":
-            facts.update(started_s=event.time_s, host=event.facts.get("host"), pid=event.facts.get("pid"))
-        if event.kind == "finished" and event.writer == DRIVER:
-            facts["state"] = event.facts["state"]
-    return list(found.values())
+        kinds.setdefault(event.attempt, set()).add(event.kind)
+    for event in events:
+        if event.kind == "attempt-started" and kinds[event.attempt] == {"attempt-started"}:
+            earlier = [time_s for attempt, time_s in ended_s.items() if 0 < attempt < event.attempt]
+            if any(event.time_s < time_s for time_s in earlier):
+                withdrawn.add(event.attempt)
+    return withdrawn
 
 
 def _last_failure(events: Sequence[Event], *, driver_alive: bool) -> dict[str, Any] | None:
@@ -122,6 +129,6 @@ def _epochs(events: Sequence[Event]) -> list[dict[str, Any]]:
     """The result of each epoch; of one that was trained again after a resume, the newest."""
     found: dict[int, dict[str, Any]] = {}
     for event in events:
-        if event.kind == "epoch-finished":
+        if event.kind == "epoch-finished" and "epoch" in event.facts:
             found[int(event.facts["epoch"])] = {"time_s": event.time_s, **event.facts}
     return [found[epoch] for epoch in sorted(found)]

@@ -16,6 +16,7 @@ from mmdist.runtime.embedded import embedded_ray
 from mmdist.runtime.failures import error_record
 from mmdist.runtime.find import find_model, find_run
 from mmdist.runtime.follow import Follower
+from mmdist.runtime.lease import RunTakenError
 from mmdist.runtime.logs import captured_output
 from mmdist.runtime.preflight import preflight
 from mmdist.runtime.render import LogFormat, View, open_view
@@ -81,17 +82,27 @@ def submit(request: SubmitRequest, *, announce: Callable[[str], None], stream: T
     run, overrides = _resume(request) if request.resume is not None else _open(request)
     announce(run_id_of(run))
     state = read_run_state(run)
+    resumed_after = state.attempt if request.resume is not None else -1
+    while True:
+        if state.is_over and state.attempt > resumed_after:
+            return _ended(run, state)
+        if state.state == "running":
+            return _ended(run, state) if request.detach else _watch(run, request.log_format, stream)
+        try:
+            return _start(run, state, overrides, request, stream)
+        except RunTakenError:
+            # Another submission was quicker: its attempt is this one's too.
+            state = read_run_state(run)
+
+
+def _start(run: Store, state: RunState, overrides: Sequence[str], request: SubmitRequest, stream: TextIO) -> Submission:
     address = request.address or os.environ.get("RAY_ADDRESS")
-    if request.resume is None and state.is_over:
-        return _ended(run, state)
-    if state.state == "running":
-        return _ended(run, state) if request.detach else _watch(run, request.log_format, stream)
     if address:
         return _on_cluster(run, overrides, address, request, stream)
     if request.detach:
         start_detached(run, overrides)
         return Submission(run, read_run_state(run), 0)
-    return _here(run, overrides, request.log_format, stream)
+    return _here(run, state.attempt, overrides, request.log_format, stream)
 
 
 def _open(request: SubmitRequest) -> tuple[Store, tuple[str, ...]]:
@@ -140,9 +151,9 @@ def _resume(request: SubmitRequest) -> tuple[Store, tuple[str, ...]]:
     return run, overrides
 
 
-def _here(run: Store, overrides: Sequence[str], log_format: LogFormat, stream: TextIO) -> Submission:
+def _here(run: Store, after: int, overrides: Sequence[str], log_format: LogFormat, stream: TextIO) -> Submission:
     """Drives the run in this process, with an embedded Ray."""
-    attempt = begin_attempt(run, overrides)
+    attempt = begin_attempt(run, overrides, after=after)
     follower = Follower(run, first_attempt=attempt.events.attempt)
     stream.flush()
     with (
@@ -184,6 +195,7 @@ def start_detached(run: Store, overrides: Sequence[str]) -> None:
     words = [sys.executable, "-m", "mmdist.runtime.driver", run.url, "--embedded"]
     words += [word for override in overrides for word in ("--set", override)]
     before = read_run_state(run).attempt
+    words += ["--after", str(before)]
     driver = subprocess.Popen(
         words,
         stdin=subprocess.DEVNULL,
@@ -208,7 +220,7 @@ def _on_cluster(
     state = read_run_state(run)
     run_id = run_id_of(run)
     job = ClusterJob(address, run_id if state.attempt == 0 else f"{run_id}-{state.attempt + 1}")
-    job.submit(run.url, run.read_bytes(JOB_HASH).decode().strip(), overrides)
+    job.submit(run.url, run.read_bytes(JOB_HASH).decode().strip(), overrides, after=state.attempt)
     if request.detach:
         return Submission(run, state, 0)
     return _watch(run, request.log_format, stream, after_attempt=state.attempt, job=job)

@@ -8,7 +8,7 @@ from mmdist.runtime.failures import error_from_record
 from mmdist.runtime.follow import live_note
 from mmdist.runtime.rundir import read_run_state, run_id_of
 from mmdist.runtime.state import RunState
-from mmdist.runtime.wording import clock, duration, epoch_line, live_line
+from mmdist.runtime.wording import attempt_lines, clock, duration, epoch_line, live_line
 from mmdist.storage import Store
 
 __all__ = ["headline", "run_details", "run_row", "runs_table", "status_text"]
@@ -101,12 +101,11 @@ def status_text(details: dict[str, Any]) -> str:
     if details["metrics"]:
         numbers = (f"{name} {value:.4g}" for name, value in details["metrics"].items())
         lines.append(f"  {details['split'] or 'metrics':10}  " + "  ".join(numbers))
-    if len(details["attempts"]) > 1 or state == "interrupted":
-        lines += [
-            f"  attempt {attempt['attempt']}   {attempt['state']}, from {clock(attempt.get('started_s'))} on "
-            f"{attempt.get('host')}, process {attempt.get('pid')}"
-            for attempt in details["attempts"]
-        ]
+    attempts = details["attempts"]
+    if len(attempts) > 1 or state == "interrupted" or any(attempt["restarts"] for attempt in attempts):
+        for attempt in attempts:
+            first, *more = attempt_lines(attempt)
+            lines += [f"  attempt {attempt['attempt']}   {first}", *(f"              {line}" for line in more)]
     if details["checkpoint"]:
         lines.append(f"  checkpoint  {details['checkpoint']}")
     if details["report"]:

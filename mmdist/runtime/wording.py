@@ -100,11 +100,12 @@ def attempt_lines(attempt: Mapping[str, Any]) -> list[str]:
     """An attempt in lines: when and where, then what it cost and why it ended, where there is anything to tell."""
     until = duration(attempt["ended_s"] - attempt["started_s"]) if attempt["ended_s"] else "now"
     lines = [
-        f"{attempt['state']}, from {clock(attempt['started_s'])} ({until}) on {attempt['host']}, process {attempt['pid']}"
+        f"{attempt['state']}, from {clock(attempt['started_s'])} ({until}) on {attempt['host']}, "
+        f"process {attempt['pid']}"
     ]
     costs = [
         f"{attempt[name]:,} {word}"
-        for name, word in (("restarts", "new groups of workers"), ("hung", "hung"), ("lost_steps", "steps done again"))
+        for name, word in (("restarts", "times new workers"), ("hung", "hung"), ("lost_steps", "steps done again"))
         if attempt[name]
     ]
     if attempt["from_step"] is not None:
