@@ -100,8 +100,9 @@ class Store:
         """The whole file. Raises FileNotFoundError where there is none."""
         if self._remote is not None:
             return self._read_remote(self._remote, path)
-        with self._named(path), self.filesystem.open_input_stream(self.full_path(path), compression=None) as stream:
-            return bytes(stream.read())
+        # A stream would be read in many small pieces; a file tells its size.
+        with self._named(path), self.filesystem.open_input_file(self.full_path(path)) as file:
+            return bytes(file.read())
 
     def open_file(self, path: str) -> pa.NativeFile:
         """The file, for random access. Raises FileNotFoundError where there is none."""
