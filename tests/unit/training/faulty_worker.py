@@ -19,7 +19,7 @@ def break_steps(fault: str, step: int) -> None:
     done = 0
     train = Steps.train
 
-    def broken(self, batch, *, epoch, stop=False):
+    def broken(self, batch, *, epoch, stop=False, **said):
         nonlocal done
         if done == step and fault == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -29,7 +29,7 @@ def break_steps(fault: str, step: int) -> None:
         done += 1
         if fault == "stop":
             Heartbeat.stop_requested = property(lambda self: done >= step)
-        return train(self, batch, epoch=epoch, stop=stop or (fault == "stop" and done >= step))
+        return train(self, batch, epoch=epoch, stop=stop or (fault == "stop" and done >= step), **said)
 
     Steps.train = broken
 
