@@ -161,7 +161,10 @@ def _judge_random(check: Check, trial: Trial, opening: Opening) -> None:
     drawn = [opening.names[number] for number in seeds if end[number] != opening.state[number]]
     check.facts["seed_generators_drawn_from"] = len(drawn)
     if trial.dropout > 0.0 and not drawn:
-        check.fail("the job has dropout, and no random number was drawn after the cut")
+        check.fail(
+            "the job has dropout, and no seed generator of the model was drawn from after the cut: the state of the "
+            "random numbers is not among the variables that a checkpoint holds"
+        )
     elif drawn:
         check.found.append(f"after the cut, {len(drawn)} seed generators were really drawn from")
     else:

@@ -27,7 +27,7 @@ from mmdist.spec.resources import ResourcesSpec
 from mmdist.storage import open_store
 from mmdist.storage.commit import COMMITTED
 
-__all__ = ["kill_steps", "replicas_of", "verify"]
+__all__ = ["import_first", "kill_steps", "replicas_of", "verify"]
 
 MOST_CPU_REPLICAS = 8
 
@@ -61,7 +61,7 @@ def verify(loaded: LoadedJob, *, keep: str | None, announce: Callable[[str], Non
 
         if job.import_ is not None and not open_store(job.import_.output).exists(COMMITTED):
             announce(f"importing into {job.import_.output}, as `mmdist submit` would")
-            _import(job, folder)
+            import_first(job, folder)
             lap("import")
         gpus = _gpus(job.resources)
         replicas = replicas_of(job.resources, gpus)
@@ -185,8 +185,12 @@ def _not_proven(job: TrainJob, kind: str, gpus: int) -> tuple[str, ...]:
     return tuple(left)
 
 
-def _import(job: TrainJob, folder: Path) -> None:
-    """In a process of its own: Ray is started and ended there, and what it prints goes to a file."""
+def import_first(job: TrainJob, folder: Path) -> None:
+    """Runs a job's import in a process of its own: Ray is started and ended there, and what it prints goes to a file.
+
+    Raises:
+        MmdistError: what ended it.
+    """
     config, failure, log = folder / "import.yaml", folder / "import-failure.json", folder / "import.log"
     config.write_text(dump_job(job), encoding="utf-8")
     words = [sys.executable, "-m", "mmdist.runtime.verifying.importing", str(config), str(failure)]

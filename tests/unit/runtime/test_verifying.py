@@ -1,6 +1,7 @@
 """The parts of `mmdist verify` that need no TensorFlow: the sample, the judges, and what they must not let pass."""
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from tiny_runs import job_dict, write_data, write_split
 
 from mmdist.cli.main import run
 from mmdist.data.dataset import open_dataset
-from mmdist.errors import DataRefusedError, WorkerLostError
+from mmdist.errors import DataRefusedError, ResourceError, WorkerLostError
+from mmdist.runtime.verifying import importing
 from mmdist.runtime.verifying.bits import digest, flip_bit
 from mmdist.runtime.verifying.processes import Processes
 from mmdist.runtime.verifying.proof import Check, Proof
@@ -23,10 +25,12 @@ from mmdist.runtime.verifying.recount import Recount, judge_ledger
 from mmdist.runtime.verifying.replicas import causes_of, judge_replicas
 from mmdist.runtime.verifying.resume import Trial, judge_resume, state_causes
 from mmdist.runtime.verifying.sample import CHECKPOINT_EVERY, EPOCHS, shrink
-from mmdist.runtime.verifying.verify import kill_steps, replicas_of
+from mmdist.runtime.verifying.verify import import_first, kill_steps, replicas_of
+from mmdist.spec.dump import dump_job
+from mmdist.spec.importing import ImportSpec
 from mmdist.spec.job import TrainJob
 from mmdist.spec.resources import ResourcesSpec
-from mmdist.storage import open_store
+from mmdist.storage import EventWriter, open_store
 
 GOOD: dict[str, Any] = {
     "rows": 16, "usable": 16, "counted": [16, 16], "loss": 1e-7, "gradients": {"w": 1e-6}, "gradient_norm": 1.0,
@@ -380,3 +384,62 @@ def test_a_folder_that_is_in_use_is_not_kept_in(
     (tmp_path / "job.yaml").write_text(yaml.safe_dump({**job_dict(data), "storage": str(tmp_path / "runs")}))
     assert run(["verify", str(tmp_path / "job.yaml"), "--keep", str(tmp_path)]) == 2
     assert "the folder to keep things in is not empty" in capsys.readouterr().err
+
+
+def test_an_import_that_fails_says_why(data: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = job({**data, "train": str(tmp_path / "out" / "train")})
+    source = {"source": {"type": "folder", "path": str(tmp_path / "pictures")}, "output": str(tmp_path / "out")}
+    own = own.model_copy(update={"import_": ImportSpec.model_validate(source)})
+
+    def refuse(*_: object, **__: object) -> None:
+        raise DataRefusedError("the source's pictures are all broken", received="7 pictures")
+
+    monkeypatch.setattr(importing, "embedded_ray", nullcontext)
+    monkeypatch.setattr("mmdist.importing.run_import", refuse)
+    (tmp_path / "import.yaml").write_text(dump_job(own))
+    assert importing.main([str(tmp_path / "import.yaml"), str(tmp_path / "failure.json")]) == 3
+    # What the process has left is raised by the one that started it; one that left nothing is told of by its log.
+    script = tmp_path / "python"
+    script.write_text(f"#!/bin/sh\ncp {tmp_path}/failure.json $4\nexit 3\n")
+    script.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(script))
+    (tmp_path / "work").mkdir()
+    with pytest.raises(DataRefusedError, match=r"all broken[\s\S]*received: 7 pictures"):
+        import_first(own, tmp_path / "work")
+    script.write_text("#!/bin/sh\necho no space left\nexit 1\n")
+    (tmp_path / "again").mkdir()
+    with pytest.raises(ResourceError, match=r"the import ended without a word[\s\S]*no space left"):
+        import_first(own, tmp_path / "again")
+
+
+def test_a_resume_that_differs_is_named_by_what_differs(recount: Recount, tmp_path: Path) -> None:
+    steps = tuple(replace(step, state=("a", "b", "c")) for step in fed(recount))
+    alone = Recording(opening=replace(OPENING, step=0), steps=steps, end=("x", "y", "z"), controls={"planted": True})
+    killed = Recording(opening=alone.opening, steps=steps[:5])
+    resumed = replace(alone, opening=OPENING, steps=steps[3:])
+    EventWriter(open_store(str(tmp_path / "resumed")), 2, "worker-0.0").write("resumed", step=3)
+    trial = Trial(
+        alone, killed, resumed, open_store(str(tmp_path / "alone")), open_store(str(tmp_path / "resumed")), 9, 0.5
+    )
+
+    def causes(**changes: Any) -> list[str]:
+        return judge_resume(replace(trial, **changes), recount).causes
+
+    assert causes() == ["there is no checkpoint at the end"], "recordings alone prove nothing"
+    forgot = replace(resumed, opening=replace(OPENING, state=("a", "b", "?")))
+    assert "as restored from the checkpoint of step 3: 1 of 1 seed generators differ" in causes(resumed=forgot)[0]
+    assert "at the end: 1 of 1 weights differ: dense/kernel" in causes(resumed=replace(resumed, end=("?", "y", "z")))
+    apart = replace(resumed, unlike=("dense/kernel",))
+    assert "the replicas are not synchronised (resumed run)" in causes(resumed=apart)[0]
+    died = replace(resumed, end=None, failure={"message": "epoch 0 did not feed every row once", "received": "87"})
+    assert causes(resumed=died) == [
+        "the resumed worker ended by an error: epoch 0 did not feed every row once (87)"
+    ] + ["no fault was planted: the comparison itself is unproven"] * (not died.controls)
+    other = replace(killed, steps=(replace(steps[0], loss_sum=2.0), *steps[1:5]))
+    assert "two runs of the same job differ before the kill" in causes(killed=other)[0]
+    assert "not between checkpoints" in causes(killed=replace(killed, steps=steps[:3]))[0]
+    still = replace(trial.alone, end=("a", "b", "c"))
+    assert "training changed no variable: nothing was compared" in causes(
+        alone=still, resumed=replace(resumed, end=("a", "b", "c"))
+    )
+    assert "no fault was planted: the comparison itself is unproven" in causes(alone=replace(alone, controls={}))
