@@ -1,6 +1,7 @@
 """`mmdist verify`: proves on a job, shrunk, that replicas agree, a resume is exact, and every row is fed once."""
 
 import json
+import signal
 
 import click
 
@@ -34,6 +35,8 @@ def command(options: Options, job_file: str, overrides: tuple[str, ...], keep: s
       mmdist verify jobs/train.yaml
       mmdist verify jobs/train.yaml --set resources.replicas_per_worker=4 --json
     """
+    # As Ctrl-C: the process at work is ended, and the temporary folder deleted.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     loaded = load_job(job_file, overrides)
     from mmdist.runtime.verifying import verify  # pyarrow comes with it: a job file that is wrong needs none
 
