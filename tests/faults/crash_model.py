@@ -41,7 +41,8 @@ class File:
                     torn += [new[:cut], new[:cut] + lost, old + b"\0" * (cut - len(old)) + new[cut:]]
                 torn.append(old + b"\0" * (len(new) - len(old)))
             old = new
-        return list(dict.fromkeys([self.durable, *torn, *self.later[:-1], self.now]))
+        others = dict.fromkeys([self.durable, *torn, *self.later])
+        return [*(content for content in others if content != self.now), self.now]
 
 
 @dataclass(eq=False)

@@ -30,6 +30,7 @@ from mmdist.training.checkpoint import Restored, checkpoint_name
 
 TOLD, NEWER, NONE_YET = "the newest that was told", "one newer than told", "none, as none was told"
 LOST, SILENT, STUCK, TRACEBACK = "LOST", "SILENTLY CORRUPT", "STUCK", "TRACEBACK"
+WHOLE, REFUSED = "one that is whole", "all refused"
 FAULTS = (LOST, SILENT, STUCK, TRACEBACK)
 
 
@@ -53,7 +54,7 @@ class Inspector:
         self.seen.add(key)
         self._lay_out(tree)
         outcome = self._judge(frozenset() if lying else required, lying=lying)
-        self.counts[outcome] += 1
+        self.counts[f"a lying disk: {outcome}" if lying and outcome not in FAULTS else outcome] += 1
         if outcome in FAULTS:
             self.faults.append(f"{outcome}: {where}: {', '.join(sorted(required)) or 'nothing'} was told")
         return True
@@ -95,7 +96,7 @@ class Inspector:
             try:
                 restored, _ = self.protocol.restore(run, Deaf(run, 9, "worker-0.0"))
             except MmdistError:
-                return "refused" if lying else LOST if required else STUCK
+                return REFUSED if lying else LOST if required else STUCK
         except Exception as error:
             self.faults.append(f"{type(error).__name__}: {error}")
             return TRACEBACK
@@ -106,6 +107,8 @@ class Inspector:
         newest = max(required, default="")
         if restored.folder < newest:
             return LOST
+        if lying:
+            return WHOLE
         return TOLD if restored.folder == newest else NEWER
 
     def _is_as_saved(self, restored: Restored) -> bool:
