@@ -148,6 +148,12 @@ def event_line(event: Event) -> str | None:
                 f"lost {lost}, and {facts['lost_steps']} steps of work: goes on from step {facts['checkpoint_step']} "
                 f"(loss {facts['failure']}; {facts['max_failures']} are borne)"
             )
+        case "diverged":
+            then = {"skip": "its step is undone", "rollback": "back to the newest checkpoint, without it"}
+            return (
+                f"not a number in epoch {facts.get('epoch')}, batch {facts.get('batch')}: {facts.get('where')}; "
+                f"{then.get(str(facts.get('then')))}"
+            )
         case "worker-hung":
             return f"{facts.get('message')}; ended"
         case "failed":

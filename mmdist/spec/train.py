@@ -67,6 +67,11 @@ class TrainSpec(Spec):
     """Number format of the forward and backward pass."""
     deterministic: bool | Literal["auto"] = "auto"
     """Whether every operation is chosen to repeat bit for bit; `auto`: on CPU yes, on GPU no."""
+    on_divergence: Literal["stop", "skip", "rollback"] = "stop"
+    """Where the loss or its gradient is no number: end the run, leave the batch's step out (at the cost of a copy of
+    all weights per step), or go back to the newest checkpoint and leave the batch out."""
+    max_divergences: PositiveInt = 5
+    """Batches that `skip` and `rollback` leave out before the run ends."""
     checkpoint: CheckpointSpec = CheckpointSpec()
     early_stopping: EarlyStoppingSpec | None = None
     """Without it, every epoch is trained."""

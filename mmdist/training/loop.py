@@ -9,10 +9,11 @@ from mmdist.data.batches import Batch
 from mmdist.data.order import EpochPlan, plan_epoch
 from mmdist.data.quarantine import BadRowBudget
 from mmdist.data.stream import BatchStream
-from mmdist.errors import StopRequestedError, TrainingFailedError
+from mmdist.errors import StopRequestedError
 from mmdist.spec.job import TrainJob
 from mmdist.storage import EventWriter, Store
 from mmdist.training.checkpoint import CheckpointWriter, checkpoint_name
+from mmdist.training.divergence import Divergence, refuse
 from mmdist.training.epoch_events import EpochEvents
 from mmdist.training.exchange import LedgerExchange
 from mmdist.training.heartbeat import Heartbeat
@@ -28,7 +29,6 @@ from mmdist.training.validation import validate
 __all__ = ["Loop", "LoopParts"]
 
 NOTE_EVERY_S = 1.0
-SHOWN_IDS = 10
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ class LoopParts:
     model: Any
     optimizer: Any
     steps: Steps
+    divergence: Divergence
     heartbeat: Heartbeat
     exchanges: dict[str, LedgerExchange]
     """By split, as the budgets are."""
@@ -144,6 +145,10 @@ class Loop:
 
     def _step(self, batch: Batch, plan: EpochPlan, waited: InputTime) -> None:
         self.parts.budgets["train"].add(batch.bad)
+        if self.parts.divergence.leaves_out(self.state.epoch, batch.index):
+            self._settle(plan)
+            self._count(batch)
+            return
         with self.parts.heartbeat.doing("collective"):
             beat = self.parts.heartbeat
             result = self.parts.steps.train(
@@ -153,6 +158,9 @@ class Loop:
         # The result of the step before is looked at while this one may still be running on a GPU.
         self._settle(plan)
         self._pending = batch, result, waited._replace(handover_s=handover_s)
+        self._count(batch)
+
+    def _count(self, batch: Batch) -> None:
         self.state.ledger.add(batch.ledger)
         self.state.step += 1
         self.state.next_batch += 1
@@ -167,7 +175,9 @@ class Loop:
         self._pending = None
         with self.parts.heartbeat.doing("collective"):
             sums = StepSums.of(result)
-        self._refuse_not_finite(sums, batch, f"step {self.state.step}")
+        if sums.broken:
+            self.parts.divergence.meet(sums, batch, step=self.state.step, epoch=self.state.epoch)
+            sums = sums._replace(loss_sum=0.0, correct=0.0, rows=0.0)
         self.state.loss_sum += sums.loss_sum
         self.state.correct += sums.correct
         self.state.rows += sums.rows
@@ -197,7 +207,7 @@ class Loop:
 
     def _after_validating(self, sums: StepSums, batch: Batch) -> None:
         """Stops in between when asked, before the epoch is finished."""
-        self._refuse_not_finite(sums, batch, f"validation after step {self.state.step}")
+        refuse(sums, batch, f"validation after step {self.state.step}, epoch {self.state.epoch + 1}")
         self._is_stopping = self._is_stopping or sums.stop_votes > 0
         self._obey_stop()
 
@@ -277,17 +287,4 @@ class Loop:
         raise StopRequestedError(
             f"stopped as asked, in epoch {self.state.epoch + 1} before batch {self.state.next_batch + 1}",
             remedy="go on with `mmdist submit --resume RUN`",
-        )
-
-    def _refuse_not_finite(self, sums: StepSums, batch: Batch, what: str) -> None:
-        if not sums.broken:
-            return
-        loss = sums.loss_sum / max(sums.rows, 1.0)
-        ids = [str(name) for name, mask in zip(batch.ids, batch.mask, strict=True) if mask]
-        more = f" and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS else ""
-        raise TrainingFailedError(
-            f"the loss or its gradient is not a number ({what}, epoch {self.state.epoch + 1}, batch {batch.index + 1})",
-            expected="finite numbers",
-            received=f"a loss of {loss} over the rows {', '.join(ids[:SHOWN_IDS])}{more}",
-            remedy="lower `train.optimizer.learning_rate`, or look at these rows; the checkpoint before is intact",
         )

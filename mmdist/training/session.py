@@ -13,6 +13,7 @@ from mmdist.spec.resources import ResourcesSpec
 from mmdist.storage import EventWriter, Store
 from mmdist.training.checkpoint import CheckpointWriter, Restored, restore_newest
 from mmdist.training.devices import Devices
+from mmdist.training.divergence import Divergence
 from mmdist.training.exchange import LedgerExchange
 from mmdist.training.heartbeat import Heartbeat
 from mmdist.training.loop import LoopParts
@@ -22,6 +23,7 @@ from mmdist.training.policies import EarlyStopping, KeepBest
 from mmdist.training.prepare import Prepared
 from mmdist.training.state import TrainingState
 from mmdist.training.step import Steps
+from mmdist.training.undo import Undo, towers_of
 
 __all__ = ["close_parts", "make_budget", "open_session"]
 
@@ -70,6 +72,8 @@ def open_session(
                 step=state.step,
             )
     record = restored.state if restored is not None else {}
+    is_undone = job.train.on_divergence == "skip"
+    undo = Undo(devices.strategy, [*model.variables, *optimizer.variables]) if is_undone else None
     parts = LoopParts(
         job=job,
         run=run,
@@ -86,7 +90,9 @@ def open_session(
             local_replicas=devices.local_replicas,
             worker=rank,
             lane_places=job.train.global_batch_size // (getattr(job.data.order, "lanes", None) or 1),
+            undo=undo,
         ),
+        divergence=Divergence(job.train, run, events if rank == 0 else None, towers_of(model)),
         heartbeat=heartbeat,
         exchanges={
             split: LedgerExchange(

@@ -20,6 +20,7 @@ from mmdist.data.batches import Batch
 from mmdist.models.tasks import classification_sums
 from mmdist.models.tensors import to_tensor
 from mmdist.spec.data import AugmentSpec
+from mmdist.training.undo import Undo, part_of, towers_of
 
 __all__ = ["StepSums", "Steps"]
 
@@ -43,11 +44,15 @@ class StepSums(NamedTuple):
     """Places of rows that were quarantined, over all workers."""
     broken: float
     """Replicas whose loss or gradients are not finite. The loss alone does not tell: ReLU turns NaN into 0."""
+    broken_in: tuple[float, ...] = ()
+    """The same of each part of the model, by `Steps.towers`; only of training steps."""
 
     @classmethod
     def of(cls, vector: Any) -> "StepSums":
-        """Waits for a step's result, float32 (7,)."""
-        return cls(*(float(value) for value in vector.numpy()))
+        """Waits for a step's result, float32 (7 + number of towers,)."""
+        numbers = [float(value) for value in vector.numpy()]
+        count = len(cls._fields) - 1
+        return cls._make((*numbers[:count], tuple(numbers[count:])))
 
 
 class Steps:
@@ -62,6 +67,7 @@ class Steps:
         local_replicas: Replicas in this worker.
         worker: Number of this worker.
         lane_places: Places of each lane in a batch, among which rows are mixed; None where a batch is one lane.
+        undo: Undoes steps that diverge.
     """
 
     def __init__(
@@ -75,6 +81,7 @@ class Steps:
         local_replicas: int,
         worker: int,
         lane_places: int | None = None,
+        undo: Undo | None = None,
     ) -> None:
         self._model = model
         self._optimizer = optimizer
@@ -84,6 +91,9 @@ class Steps:
         self._local_replicas = local_replicas
         self._first_replica = worker * local_replicas
         self._lane_places = lane_places
+        self._undo = undo
+        self.towers = towers_of(model)
+        """Parts of the model that have weights."""
         self.handover_s = 0.0
         """Seconds that the newest training batch took to its devices, its augmentation's draws among them."""
         # On CPU, XLA and several steps per call both cost a quarter of the speed. Nothing here branches on a tensor,
@@ -120,8 +130,12 @@ class Steps:
         return self._strategy.experimental_distribute_values_from_function(part)
 
     def _train_all(self, inputs: Any) -> Any:
+        kept = self._undo.take() if self._undo is not None else []
         sums = self._strategy.run(self._train_replica, args=(inputs,))
-        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+        total = self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+        if self._undo is not None:
+            self._undo.give_back(kept, total[StepSums._fields.index("broken")] > 0)
+        return total
 
     def _validate_all(self, inputs: Any) -> Any:
         sums = self._strategy.run(self._validate_replica, args=(inputs,))
@@ -138,7 +152,16 @@ class Steps:
         variables = self._model.trainable_variables
         gradients = tape.gradient(loss, variables)
         self._optimizer.apply(gradients, variables)
-        return _counted(inputs, loss_sum, correct, loss + tf.add_n([_sum(gradient) for gradient in gradients]))
+        sums = [_sum(gradient) for gradient in gradients]
+        counted = _counted(inputs, loss_sum, correct, loss + tf.add_n(sums))
+        return tf.concat([counted, self._broken_towers(sums)], axis=0)
+
+    def _broken_towers(self, sums: Sequence[Any]) -> Any:
+        parts = [part_of(variable) for variable in self._model.trainable_variables]
+        of_tower = [
+            tf.add_n([each for each, part in zip(sums, parts, strict=True) if part == tower]) for tower in self.towers
+        ]
+        return 1.0 - tf.cast(tf.math.is_finite(tf.stack(of_tower)), tf.float32)
 
     def _validate_replica(self, inputs: dict[str, Any]) -> Any:
         loss_sum, correct = self._forward(inputs, training=False)

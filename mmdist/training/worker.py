@@ -98,6 +98,7 @@ def _work(worker: _Worker, heartbeat: "Heartbeat") -> dict[str, Any]:
     # Late, for these import TensorFlow.
     from mmdist.evaluation.evaluate import dataset_facts
     from mmdist.training.devices import set_up_devices
+    from mmdist.training.divergence import RollBackError
     from mmdist.training.finish import finish_training
     from mmdist.training.loop import Loop
     from mmdist.training.prepare import prepare
@@ -142,6 +143,10 @@ def _work(worker: _Worker, heartbeat: "Heartbeat") -> dict[str, Any]:
     try:
         loop = Loop(parts, state)
         loop.run()
+    except RollBackError as reason:
+        # New workers go on from the newest checkpoint, and find in the events which batch to leave out.
+        logging.warning("back to the newest checkpoint: %s", reason)
+        return {"regroup": True}
     finally:
         close_parts(parts)
     if not loop.is_over:

@@ -1,12 +1,15 @@
 """A training in a process of its own, with one fault: `none`, `stop:STEP`, `kill:STEP`, `nan:STEP`, `forget-seeds`,
-`slow-decode`."""
+`slow-decode`, `poison:BATCH`, `poison:BATCH:keep` (its step is not undone)."""
 
+import dataclasses
 import os
 import signal
 import sys
 import time
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import numpy as np
 
 from mmdist.errors import MmdistError
 from mmdist.training.worker import train_worker
@@ -30,6 +33,20 @@ def break_steps(fault: str, step: int) -> None:
         if fault == "stop":
             Heartbeat.stop_requested = property(lambda self: done >= step)
         return train(self, batch, epoch=epoch, stop=stop or (fault == "stop" and done >= step), **said)
+
+    Steps.train = broken
+
+
+def poison(number: int) -> None:
+    """The rows of one batch of six per epoch weigh infinitely, whenever they are trained on."""
+    from mmdist.training.step import Steps
+
+    train = Steps.train
+
+    def broken(self, batch, *, epoch, **said):
+        if epoch * 6 + batch.index == number:
+            batch = dataclasses.replace(batch, mask=batch.mask * np.float32("inf"))
+        return train(self, batch, epoch=epoch, **said)
 
     Steps.train = broken
 
@@ -82,6 +99,13 @@ def main() -> int:
         forget_seeds()
     elif name == "slow-decode":
         slow_decode()
+    elif name == "poison":
+        step, _, more = step.partition(":")
+        poison(int(step))
+        if more == "keep":
+            from mmdist.training.undo import Undo
+
+            Undo.give_back = lambda self, kept, diverged: None
     elif name != "none":
         break_steps(name, int(step))
     if os.environ.get("TEST_REPORT") == "0":

@@ -1,0 +1,103 @@
+"""What happens when the loss or its gradient is no number: the run ends, leaves the batch out, or goes back before it.
+
+Every worker decides alike, for the step tells all of them the same sums. What was left out is read from the run's
+events, so that a resumed run leaves out the same.
+"""
+
+from collections.abc import Sequence
+
+from mmdist.data.batches import Batch
+from mmdist.errors import TrainingFailedError
+from mmdist.spec.train import TrainSpec
+from mmdist.storage import EventWriter, Store, read_events
+from mmdist.training.step import StepSums
+
+__all__ = ["Divergence", "RollBackError", "refuse"]
+
+SHOWN_IDS = 10
+DIVERGED = "diverged"
+
+
+class RollBackError(Exception):
+    """Training goes back to the newest checkpoint, with new workers."""
+
+
+class Divergence:
+    """Decides what follows a step that diverged.
+
+    Args:
+        spec: `on_divergence` and `max_divergences`.
+        run: The run, whose events name the batches that are left out.
+        events: Gets `diverged`. None on workers other than the chief.
+        towers: Parts of the model, in the order of `StepSums.broken_in`.
+    """
+
+    def __init__(self, spec: TrainSpec, run: Store, events: EventWriter | None, towers: Sequence[str]) -> None:
+        self._spec = spec
+        self._events = events
+        self._towers = tuple(towers)
+        self._left_out = {
+            (int(event.facts["epoch"]) - 1, int(event.facts["batch"]) - 1)
+            for event in read_events(run)
+            if event.kind == DIVERGED
+        }
+
+    def leaves_out(self, epoch: int, batch: int) -> bool:
+        """Whether a batch is not trained on; epoch and batch from 0."""
+        return self._spec.on_divergence == "rollback" and (epoch, batch) in self._left_out
+
+    def meet(self, sums: StepSums, batch: Batch, *, step: int, epoch: int) -> None:
+        """Takes a step that diverged. Returns where it was undone and training goes on.
+
+        Raises:
+            TrainingFailedError: where the job says so, or bears no more of them.
+            RollBackError: where training is to go back.
+        """
+        what = f"step {step}, epoch {epoch + 1}, batch {batch.index + 1}"
+        place = (epoch, batch.index)
+        if self._spec.on_divergence == "stop":
+            raise _failure(sums, batch, what, self._where(sums))
+        if len(self._left_out | {place}) > self._spec.max_divergences:
+            raise _failure(sums, batch, f"{what}; {len(self._left_out)} batches before", self._where(sums))
+        if self._events is not None:
+            self._events.write(
+                DIVERGED,
+                step=step,
+                epoch=epoch + 1,
+                batch=batch.index + 1,
+                rows=_ids(batch),
+                where=self._where(sums),
+                then=self._spec.on_divergence,
+            )
+        self._left_out.add(place)
+        if self._spec.on_divergence == "rollback":
+            raise RollBackError(what)
+
+    def _where(self, sums: StepSums) -> str:
+        broken = [name for name, flag in zip(self._towers, sums.broken_in, strict=True) if flag]
+        if len(broken) < len(self._towers):
+            return f"the gradient of {' and '.join(broken)}" if broken else "the loss"
+        return "the gradient of every part of the model"
+
+
+def refuse(sums: StepSums, batch: Batch, what: str) -> None:
+    """Raises TrainingFailedError where a validation loss is no number."""
+    if sums.broken:
+        raise _failure(sums, batch, what, "the loss")
+
+
+def _failure(sums: StepSums, batch: Batch, what: str, where: str) -> TrainingFailedError:
+    loss = sums.loss_sum / max(sums.rows, 1.0)
+    ids = _ids(batch)
+    more = f" and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS else ""
+    return TrainingFailedError(
+        f"the loss or its gradient is not a number ({what})",
+        expected="finite numbers",
+        received=f"a loss of {loss} over the rows {', '.join(ids[:SHOWN_IDS])}{more}; not finite: {where}",
+        remedy="lower `train.optimizer.learning_rate`, look at these rows, or set `train.on_divergence` to `skip` or "
+        "`rollback`; the checkpoint before is intact",
+    )
+
+
+def _ids(batch: Batch) -> list[str]:
+    return [str(name) for name, mask in zip(batch.ids, batch.mask, strict=True) if mask]
