@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mmdist.data.batches import BadRow, Batch, LedgerDelta
-from mmdist.data.content import HashedColumns, sum_hashes
+from mmdist.data.content import HashedColumns
 from mmdist.data.decode import decode_images
 from mmdist.data.image_buffers import ImageBuffers
 from mmdist.data.labels import LabelEncoder
@@ -70,10 +71,19 @@ class Collator:
         Raises:
             DataRefusedError: where a column cannot play its part.
         """
-        labels = None if self.labels is None else LabelEncoder(self.labels)
         return prepare_rows(
-            table, self.columns, origin, tokenizer=self.tokenizer, labels=labels, hashed=hashed, images=images
+            table,
+            self.columns,
+            origin,
+            tokenizer=self.tokenizer,
+            labels=self._label_encoder,
+            hashed=hashed,
+            images=images,
         )
+
+    @cached_property
+    def _label_encoder(self) -> LabelEncoder | None:
+        return None if self.labels is None else LabelEncoder(self.labels)
 
     def tasks(self, size: int) -> int:
         """Tasks in which the pictures of a batch of so many places are decoded; each has at least one picture."""
@@ -211,13 +221,12 @@ def _known_bad(rows: RowBlock) -> dict[int, BadRow]:
 def _ledger(rows: RowBlock, mask: npt.NDArray[np.bool_], bad: list[int]) -> LedgerDelta:
     fed = int(np.count_nonzero(mask))
     if not bad:  # padding adds nothing to a sum
-        return LedgerDelta(fed, {name: sum_hashes(values) for name, values in rows.sums.items()})
-    return LedgerDelta(
-        fed,
-        {name: sum_hashes(values[mask]) for name, values in rows.sums.items()},
-        len(bad),
-        {name: sum_hashes(values[bad]) for name, values in rows.sums.items()},
-    )
+        return LedgerDelta(fed, _sums(rows, rows.sums))
+    return LedgerDelta(fed, _sums(rows, rows.sums[:, mask]), len(bad), _sums(rows, rows.sums[:, bad]))
+
+
+def _sums(rows: RowBlock, values: npt.NDArray[np.uint64]) -> dict[str, int]:
+    return dict(zip(rows.summed, np.add.reduce(values, axis=1).tolist(), strict=True))
 
 
 class _Decoded(NamedTuple):

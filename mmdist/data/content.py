@@ -26,6 +26,7 @@ __all__ = [
     "row_hashes",
     "stored_columns",
     "sum_hashes",
+    "text_hashes",
     "view_hashes",
     "weighted_sums",
 ]
@@ -77,12 +78,13 @@ def row_hashes(
     Raises:
         DataRefusedError: when a column is of a type that has no bytes to hash (a float, a list, ...).
     """
-    keys = _row_keys(table, columns.key, positions)
+    given = given or {}
+    keys = _row_keys(table, columns.key, positions, given)
     hashes = {}
     for name in columns.names:
         if name == columns.key:
             hashes[name] = keys
-        elif given is not None and name in given:
+        elif name in given:
             hashes[name] = given[name] * (keys | np.uint64(1))
         else:
             hashes[name] = _value_hashes(table.column(name), name)[0] * (keys | np.uint64(1))
@@ -127,9 +129,16 @@ def weighted_sums(hashes: Mapping[str, UInt64Array], groups: Int64Array) -> dict
     return {name: sum_hashes(values * weights) for name, values in hashes.items()}
 
 
-def _row_keys(table: pa.Table, key: str | None, positions: Int64Array) -> UInt64Array:
+def text_hashes(texts: Sequence[str]) -> UInt64Array:
+    """As `view_hashes`, of texts or of names: uint64 (n,), of their UTF-8."""
+    return np.fromiter(map(_digest, map(str.encode, texts)), np.uint64, len(texts))
+
+
+def _row_keys(table: pa.Table, key: str | None, positions: Int64Array, given: Mapping[str, UInt64Array]) -> UInt64Array:
     if key is None:
         return group_weights(positions)
+    if key in given:
+        return given[key]
     keys, nulls = _value_hashes(table.column(key), key)
     if nulls is not None:
         keys[nulls] = group_weights(positions[nulls])

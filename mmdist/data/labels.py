@@ -1,12 +1,14 @@
 """Labels to numbers: learned from the training split, sorted, and looked up for whole columns at once."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mmdist.data.content import text_hashes
 from mmdist.data.values import name_values
 from mmdist.errors import DataRefusedError
 
@@ -29,14 +31,17 @@ class LabelEncoder:
     def encode(self, column: "pa.ChunkedArray[Any]") -> tuple[npt.NDArray[np.int32], dict[int, str]]:
         """Indices of a column's labels, int32 (n,), and by row the reasons of those that are none (index 0)."""
         values, reasons = name_values(column)
-        indices = np.zeros(len(values), np.int32)
-        for row, value in enumerate(values):
-            number = None if value is None else self._numbers.get(value)
-            if number is not None:
-                indices[row] = number
-            elif row not in reasons:
-                reasons[row] = _no_label(value)
+        found = self._numbers.get
+        indices = np.array([-1 if value is None else found(value, -1) for value in values], np.int32)
+        for row in np.flatnonzero(indices < 0).tolist():
+            indices[row] = 0
+            reasons.setdefault(row, _no_label(values[row]))
         return indices, reasons
+
+    @cached_property
+    def hashes(self) -> npt.NDArray[np.uint64]:
+        """(C,) `text_hashes` of the labels."""
+        return text_hashes(self.labels)
 
 
 def learn_labels(dataset: "Dataset", column: str, progress: Callable[[int], None] | None = None) -> tuple[str, ...]:

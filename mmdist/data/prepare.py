@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from mmdist.data.batches import BadRow
-from mmdist.data.content import HashedColumns, group_weights, row_hashes, view_hashes
+from mmdist.data.content import HashedColumns, group_weights, row_hashes, text_hashes, view_hashes
 from mmdist.data.labels import LabelEncoder
 from mmdist.data.rows import ObjectArray, RowBlock
 from mmdist.data.tokenizer import Tokenizer
@@ -65,29 +65,43 @@ def prepare_rows(
     count = len(table)
     numbers = np.arange(count, dtype=np.int64)
     reasons: _Reasons = {}
-    ids = _ids(table, columns.id, origin, reasons)
+    # Hashes of values that are at hand here; a column with a gap in it is hashed by its stored bytes, further down.
+    known: dict[str, UInt64Array] = {}
+    names = None
+    if columns.id is not None:
+        names, invalid = name_values(_column(table, columns.id, "id"))
+        _note(reasons, columns.id, invalid)
+        if hashed is not None and None not in names:
+            known[columns.id] = text_hashes(cast(list[str], names))
     label = None
     if labels is not None and columns.label is not None:
         label, unknown = labels.encode(_column(table, columns.label, "label"))
         _note(reasons, columns.label, unknown)
+        if not unknown:
+            known[columns.label] = labels.hashes[label]
     text, text_present = None, np.zeros(count, np.bool_)
     if columns.text is not None and tokenizer is not None:
         texts, invalid = text_values(_column(table, columns.text, "text"))
         _note(reasons, columns.text, invalid)
+        if hashed is not None and None not in texts:
+            known[columns.text] = text_hashes(cast(list[str], texts))
         text = tokenizer.encode([value or "" for value in texts])
         text_present = text[:, 0] != 0
-    is_hashed_later = images is not None
-    if images is None and columns.image is not None:
+    if columns.image is not None and images is not None:
+        known[columns.image] = np.ones(count, np.uint64)
+    elif columns.image is not None:
         images = image_views(_column(table, columns.image, "image"))
+        if hashed is not None:
+            known[columns.image] = view_hashes(images.tolist())
     _note_empty_rows(reasons, count, columns, images, None if text is None else text_present)
-    sums = {}
+    summed = () if hashed is None else hashed.names
+    sums = np.zeros((len(summed), count), np.uint64)
     if hashed is not None:
         weight = group_weights(np.array([origin.group], np.int64))
-        given = {}
-        if images is not None and columns.image in hashed.names:
-            given[columns.image] = np.ones(count, np.uint64) if is_hashed_later else view_hashes(images.tolist())
-        hashes = row_hashes(table, hashed, positions=numbers, given=given)
-        sums = {name: values * weight for name, values in hashes.items()}
+        hashes = row_hashes(table, hashed, positions=numbers, given=known)
+        for number, name in enumerate(summed):
+            sums[number] = hashes[name] * weight
+    ids = _ids(names, count, origin)
     return RowBlock(
         row=origin.first_row + numbers,
         ids=ids,
@@ -99,14 +113,15 @@ def prepare_rows(
             origin.first_row + number: BadRow(origin.shard, origin.first_shard_row + number, ids[number], *reason)
             for number, reason in sorted(reasons.items())
         },
+        summed=summed,
         sums=sums,
     )
 
 
 def hash_images(rows: RowBlock, column: str) -> None:
     """Finishes the sums of pictures that `prepare_rows` did not look at."""
-    if rows.images is not None and column in rows.sums:
-        rows.sums[column][...] *= view_hashes(rows.images.tolist())
+    if rows.images is not None and column in rows.summed:
+        rows.sums[rows.summed.index(column)] *= view_hashes(rows.images.tolist())
 
 
 def image_views(column: "pa.ChunkedArray[Any]") -> ObjectArray:
@@ -115,17 +130,16 @@ def image_views(column: "pa.ChunkedArray[Any]") -> ObjectArray:
     return np.fromiter(views, np.object_, len(column))
 
 
+UInt64Array = npt.NDArray[np.uint64]
 _Reasons = dict[int, tuple[str, str]]
 """By number of a row in its table: the column and the reason that speak against it; the first one found counts."""
 
 
-def _ids(table: pa.Table, column: str | None, origin: RowOrigin, reasons: _Reasons) -> ObjectArray:
-    ids = np.full(len(table), None, np.object_)
-    if column is not None:
-        named, invalid = name_values(_column(table, column, "id"))
-        _note(reasons, column, invalid)
-        ids[:] = named
-    if column is None or None in named:
+def _ids(names: list[str | None] | None, count: int, origin: RowOrigin) -> ObjectArray:
+    ids = np.full(count, None, np.object_)
+    if names is not None:
+        ids[:] = names
+    if names is None or None in names:
         for row in np.flatnonzero(ids == None).tolist():  # noqa: E711 - elementwise
             ids[row] = f"{origin.shard}#{origin.first_shard_row + row}"
     return ids

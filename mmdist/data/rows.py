@@ -31,8 +31,10 @@ class RowBlock:
     """(n,)."""
     bad: dict[int, BadRow]
     """By number of the row within the dataset, the rows that are known to be bad before their picture is decoded."""
-    sums: dict[str, npt.NDArray[np.uint64]]
-    """(n,) per column: what each row adds to the ledger's sums."""
+    summed: tuple[str, ...]
+    """C names of columns."""
+    sums: npt.NDArray[np.uint64]
+    """(C, n): what each row adds to the ledger's sum of a column."""
 
     @classmethod
     def padding(cls, size: int, *, like: "RowBlock") -> "RowBlock":
@@ -45,7 +47,8 @@ class RowBlock:
             text_present=np.zeros(size, np.bool_),
             label=None if like.label is None else np.zeros(size, np.int32),
             bad={},
-            sums={name: np.zeros(size, np.uint64) for name in like.sums},
+            summed=like.summed,
+            sums=np.zeros((len(like.summed), size), np.uint64),
         )
 
     def __len__(self) -> int:
@@ -60,7 +63,8 @@ class RowBlock:
             text_present=self.text_present[part],
             label=None if self.label is None else self.label[part],
             bad=self.bad,
-            sums={name: values[part] for name, values in self.sums.items()},
+            summed=self.summed,
+            sums=self.sums[:, part],
         )
 
     def put(self, places: npt.NDArray[np.int64], rows: "RowBlock", numbers: npt.NDArray[np.int64]) -> None:
@@ -72,9 +76,9 @@ class RowBlock:
             (self.text, rows.text),
             (self.text_present, rows.text_present),
             (self.label, rows.label),
-            *((values, rows.sums[name]) for name, values in self.sums.items()),
         ]
         for into, source in pairs:
             if into is not None and source is not None:
                 into[places] = source[numbers]
+        self.sums[:, places] = rows.sums[:, numbers]
         self.bad.update(rows.bad)
