@@ -60,6 +60,8 @@ def _take(record: dict[str, Any], event: Event) -> None:
             record.update(started_s=event.time_s, host=facts.get("host"), pid=facts.get("pid"))
         case "worker-started":
             record["restarts"] = max(record["restarts"], int(facts.get("restart") or 0))
+        case "group-lost":
+            record["lost_steps"] += int(facts.get("lost_steps") or 0)
         case "worker-hung":
             record["hung"] += 1
             record["reason"] = facts.get("message")

@@ -140,6 +140,11 @@ def _work(worker: _Worker, heartbeat: "Heartbeat") -> dict[str, Any]:
         workers=worker.workers,
         restart=worker.restart,
     )
+    before = heartbeat.note_before or {}
+    lost = int(before.get("step") or 0) - state.step
+    # Groups that are lost within an attempt are the driver's to tell of.
+    if worker.is_chief and lost > 0 and int(before.get("attempt") or 0) < worker.attempt:
+        worker.events.write("work-lost", steps=lost, of_attempt=before.get("attempt"))
     try:
         loop = Loop(parts, state)
         loop.run()
