@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from mmdist.errors import MmdistError, StopRequestedError
+from mmdist.errors import MmdistError, StopRequestedError, WorkerLostError
 from mmdist.runtime.failures import error_from_record, error_record, unwrap
 from mmdist.runtime.logs import captured_output
 from mmdist.runtime.processes import this_process
@@ -73,13 +73,15 @@ def _framed(run: Store, events: EventWriter, work: Callable[[], Any], *, others:
         except Exception as error:
             traceback.print_exc()
             failure = unwrap(error)
+            if _may_be_cured(error, others=others):
+                failure = WorkerLostError("the other workers cannot be reached any more", received=failure.received)
             fatal = isinstance(failure, StopRequestedError) or not _may_be_cured(error, others=others)
             record = {**error_record(failure), "fatal": fatal}
             if not isinstance(failure, StopRequestedError):
                 # A full disk takes no event either; the record still goes back to the driver.
                 with suppress(MmdistError):
                     events.write("failed", **record)
-            # With others waiting in a collective, only an error ends them all; the new group finds the record.
+            # With others waiting in a collective, only an error ends them all; the driver finds the record.
             if others and not isinstance(failure, StopRequestedError):
                 raise
             if not fatal:

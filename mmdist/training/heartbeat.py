@@ -75,7 +75,8 @@ class Heartbeat:
         self._over.set()
         self._thread.join()
         # Nobody shall wait for the next beat of a worker that has ended.
-        self._write({**self._identity, "phase": "done"})
+        steps = {name: self._note[name] for name in ("step",) if name in self._note}
+        self._write({**self._identity, "phase": "done", **steps})
 
     @property
     def stop_requested(self) -> bool:
