@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
@@ -40,8 +41,8 @@ from campaign_compare import (  # noqa: E402
     trained_on,
     unkept_checkpoint,
 )
-from campaign_ray import RayCampaign  # noqa: E402
 from campaign_job import EPOCHS, Shot, draw_shot, write_job  # noqa: E402
+from campaign_ray import RayCampaign  # noqa: E402
 from tiny_runs import write_run  # noqa: E402
 
 PRELOAD = ("worker", "loop", "session", "finish", "prepare", "devices", "watchdog", "heartbeat", "exchange")
@@ -129,26 +130,29 @@ class Campaign:
 
     Args:
         folder: Scratch.
+        job: The tiny job.
         seed: Of all that chance decides: how often a run is killed, where and when.
         tally: Counts.
         control: What resuming forgets, if anything.
     """
 
-    def __init__(self, folder: Path, seed: int, tally: Tally, control: str | None = None) -> None:
+    def __init__(self, folder: Path, job: dict[str, Any], seed: int, tally: Tally, control: str | None) -> None:
         self._folder = folder
         self._seed = seed
         self._tally = tally
         self._control = control
-        self._job = write_job(folder / "data")
+        self._job = job
         self._processes = multiprocessing.get_context("forkserver")
         modules = [f"mmdist.training.{name}" for name in PRELOAD]
-        self._processes.set_forkserver_preload(["tensorflow", "keras", "sklearn.metrics", "matplotlib.figure", *modules])
+        self._processes.set_forkserver_preload(
+            ["tensorflow", "keras", "sklearn.metrics", "matplotlib.figure", *modules]
+        )
         self._numbers = iter(range(1, 10**6))
 
-    def leave_alone(self) -> Alone:
-        """The run to compare with. Raises RuntimeError where it fails."""
+    def leave_alone(self, *, warm: bool = True) -> Alone:
+        """The run to compare with, timed once it is warm. Raises RuntimeError where it fails."""
         # The first attempt waits until the server has imported everything.
-        for name in ("warm", "alone"):
+        for name in ("warm", "alone") if warm else ("alone",):
             run, side = self._new_run(name)
             start = time.monotonic()
             code = self._attempt(run, side, 1, Shot())
@@ -218,22 +222,26 @@ def campaign(
     """Makes so many kills, `ray` of them of a submitted job; prints a line for each run. Returns what was found."""
     tally = Tally(kills)
     with tempfile.TemporaryDirectory(prefix="mmdist-campaign-") as scratch:
-        folder = keep or Path(scratch)
+        folder = (keep or Path(scratch)).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        job = write_job(folder / "data")
         tally.reserved = ray
-        tiny = Campaign(folder, seed, tally, control)
         if kills > ray:
+            tiny = Campaign(folder, job, seed, tally, control)
             alone = tiny.leave_alone()
             sys.stdout.write(f"left alone, a run takes {alone.seconds:.1f} s and {len(alone.fed)} steps\n")
             with ThreadPoolExecutor(jobs) as pool:
                 for work in [pool.submit(tiny.work, alone) for _ in range(jobs)]:
                     work.result()
         if ray:
-            RayCampaign(folder, seed, tally).work(ray)
+            RayCampaign(folder, job, seed).work(ray, tally.end)
     return tally
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python tests/faults/campaign.py", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python tests/faults/campaign.py", description=(__doc__ or "").splitlines()[0]
+    )
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--ray", type=int, default=6, help="so many of the kills go to `mmdist submit`")

@@ -144,7 +144,11 @@ def _curves(run: Path) -> dict[str, float]:
 def _epoch_events(run: Path) -> dict[str, Any]:
     facts = [event.facts for event in _events(run) if event.kind == "epoch-finished"]
     return {
-        f"epoch {fact['epoch']}": (fact["step"], fact["ledger"], {name: fact["metrics"][name] for name in EPOCH_METRICS})
+        f"epoch {fact['epoch']}": (
+            fact["step"],
+            fact["ledger"],
+            {name: fact["metrics"][name] for name in EPOCH_METRICS},
+        )
         for fact in sorted(facts, key=lambda fact: fact["epoch"])
     }
 

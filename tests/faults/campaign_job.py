@@ -9,6 +9,9 @@ from typing import Any
 from campaign_child import EVALUATE, PLACES, RESTORE, START, STEP, TRACE, VALIDATE, Aim
 from tiny_runs import job_dict, write_split
 
+from mmdist.spec.dump import dump_job
+from mmdist.spec.job import TrainJob
+
 ROWS = 230
 EPOCHS = 4
 AIMED_SHARE = 0.7
@@ -38,6 +41,11 @@ def write_job(folder: Path) -> dict[str, Any]:
         train__checkpoint={"every": 4, "keep_last": 2},
         train__early_stopping={"patience": EPOCHS},
     )
+
+
+def job_text(job: dict[str, Any]) -> bytes:
+    """The job as a file that `mmdist submit` reads."""
+    return dump_job(TrainJob.model_validate(job)).encode()
 
 
 def draw_shot(draw: random.Random, counts: Mapping[str, int], seconds: float, kills: int) -> Shot:
