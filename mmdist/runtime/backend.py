@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import ray as typed_ray
 from ray.train.backend import Backend, BackendConfig
 
-__all__ = ["WorkersConfig"]
+from mmdist.training.heartbeat import heed_preemption
+
+__all__ = ["WorkersConfig", "stop_on_sigterm"]
 
 
 # Ray has functions without types.
@@ -31,6 +34,7 @@ class WorkersBackend(Backend):
 
     def on_start(self, worker_group: Any, backend_config: BackendConfig) -> None:
         """Called by Ray Train when the workers are up, before they train."""
+        worker_group.execute(stop_on_sigterm)
         if len(worker_group) < 2:
             return
         addresses = worker_group.execute(_free_address)
@@ -40,6 +44,14 @@ class WorkersBackend(Backend):
                 for index in range(len(worker_group))
             ]
         )
+
+
+def stop_on_sigterm() -> None:
+    """Makes SIGTERM, of a machine that is taken away, ask the worker in this process to write a checkpoint and end.
+
+    Called in the main thread of a worker's process, while training runs in another: signals come to this one.
+    """
+    signal.signal(signal.SIGTERM, lambda number, frame: heed_preemption())
 
 
 def _free_address() -> str:

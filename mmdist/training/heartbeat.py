@@ -10,7 +10,7 @@ from typing import Any, Literal
 from mmdist.errors import MmdistError
 from mmdist.storage import Store, read_live, write_live
 
-__all__ = ["Heartbeat"]
+__all__ = ["Heartbeat", "heed_preemption"]
 
 STOP_REQUEST = "stop/request.json"
 BEAT_EVERY_S = 1.0
@@ -20,6 +20,14 @@ STEPPED = ("train", "validate")
 """Phases that are told by the step, once the first one is done."""
 
 _log = logging.getLogger(__name__)
+
+
+_preempted = threading.Event()
+
+
+def heed_preemption() -> None:
+    """Asks the worker of this process to write a checkpoint and end: its machine is about to be taken away."""
+    _preempted.set()
 
 
 class Heartbeat:
@@ -80,8 +88,8 @@ class Heartbeat:
 
     @property
     def stop_requested(self) -> bool:
-        """Whether somebody asked the run to stop."""
-        return self._stop.is_set()
+        """Whether somebody asked the run to stop, or this machine is about to be taken away."""
+        return self._stop.is_set() or _preempted.is_set()
 
     @property
     def regroup_requested(self) -> bool:

@@ -1,4 +1,4 @@
-"""A worker that is stopped, then one that is stuck in Python: both are ended and replaced; in the end, exit 6."""
+"""A worker that is stopped, one that is stuck in Python: both are ended; and one that is told to go saves first."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import psutil
 import pytest
 from commands import JOBS, MMDIST, SHRUNK, Demo, environment, events, mmdist, note, wait_until
 
-LIMIT_S = 8
+LIMIT_S = 12
 CHANGES = (
     *SHRUNK,
     *("--set", "name=hang"),
@@ -94,3 +94,19 @@ def test_a_run_never_hangs(demo: Demo, tmp_path: Path) -> None:
     assert (status["state"], status["exit_code"]) == ("failed", 6)
     _, alive = psutil.wait_procs(below, timeout=30)
     assert not alive, f"left behind: {alive}"
+
+    flag.unlink()
+    words = [*MMDIST, "submit", "--resume", "hang"]
+    process = subprocess.Popen(words, cwd=demo.folder, env=env, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: trains(run, 3) or process.poll() is not None, "the worker of the resumed run")
+    os.kill(events(run, "worker-started")[-1]["pid"], signal.SIGTERM)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    status = json.loads(mmdist("status", "hang", "--json", cwd=demo.folder).stdout)
+    assert (status["state"], status["resume"]) == ("stopped", f"mmdist submit --resume {run}")
+    first, second = status["attempts"]
+    assert (first["state"], first["exit_code"], first["hung"]) == ("failed", 6, 2)
+    assert (second["state"], second["exit_code"], second["lost_steps"]) == ("stopped", 130, 0)
+    saved = events(run, "checkpoint-saved")[-1]
+    assert (saved["attempt"], saved["path"]) == (2, status["checkpoint"])
+    assert saved["step"] > second["from_step"] >= stuck["step"] - 5
