@@ -30,8 +30,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     assert code == 130
     assert "StopRequestedError: stopped as asked, in epoch 2 before batch" in said
     assert run_worker(found["killed"], attempt=1, fault=f"kill:{KILL_AT}")[0] == -signal.SIGKILL
-    found["forgetful"] = root / "forgetful"
-    shutil.copytree(found["stopped"], found["forgetful"])
+    for name in ("forgetful", "grown"):
+        found[name] = root / name
+        shutil.copytree(found["stopped"], found[name])
     for name, fault in (("stopped", "none"), ("killed", "none"), ("forgetful", "forget-seeds")):
         code, said = run_worker(found[name], attempt=2, fault=fault, report=name == "stopped")
         assert code == 0, said
@@ -44,6 +45,15 @@ def two_workers(runs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory)
     job = yaml.safe_load((runs["alone"] / "job.yaml").read_text())
     job["resources"] = {"workers": 2, "replicas_per_worker": 1, "cpus_per_worker": 2}
     run = write_run(tmp_path_factory.mktemp("workers") / "two", job)
+    work_in_two(run, attempt=1)
+    # The job that was stopped on one worker goes on with two: the resources are all that may change.
+    for name in ("job.yaml", "job.sha256"):
+        shutil.copy(run / name, runs["grown"] / name)
+    work_in_two(runs["grown"], attempt=2)
+    return run
+
+
+def work_in_two(run: Path, *, attempt: int) -> None:
     with socket.socket() as one, socket.socket() as two:
         addresses = []
         for probe in (one, two):
@@ -52,7 +62,7 @@ def two_workers(runs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory)
     workers = [
         start_worker(
             run,
-            attempt=1,
+            attempt=attempt,
             rank=rank,
             TEST_WORKERS="2",
             TEST_REPORT="0",
@@ -63,17 +73,18 @@ def two_workers(runs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory)
     for worker in workers:
         _, said = worker.communicate(timeout=240)
         assert worker.returncode == 0, said
-    return run
 
 
-def test_two_workers_are_bit_identical_to_two_replicas(runs, two_workers):
-    expected, received = last(runs["alone"]), last(two_workers)
+@pytest.mark.parametrize("name", ["from the start", "since it was stopped"])
+def test_two_workers_are_bit_identical_to_two_replicas(runs, two_workers, name):
+    run = two_workers if name == "from the start" else runs["grown"]
+    expected, received = last(runs["alone"]), last(run)
     for one, other in zip(expected.arrays, received.arrays, strict=True):
         np.testing.assert_array_equal(one, other)
     for key in ("cursor", "totals", "ledger", "history"):
         assert expected.state[key] == received.state[key], key
     for epoch in range(3):
-        ledgers = [run / "ledger" / f"epoch-{epoch}.json" for run in (runs["alone"], two_workers)]
+        ledgers = [run / "ledger" / f"epoch-{epoch}.json" for run in (runs["alone"], run)]
         assert ledgers[0].read_bytes() == ledgers[1].read_bytes()
 
 
