@@ -14,6 +14,7 @@ from mmdist.data.dataset import WRITER_FILE, Dataset, open_dataset
 from mmdist.data.index import RowGroupFacts, RowGroupIndex, write_index
 from mmdist.data.labels import is_blank, learn_labels
 from mmdist.data.roles import check_columns
+from mmdist.data.schema_guard import open_parquet
 from mmdist.data.values import name_values
 from mmdist.errors import DataRefusedError, Place
 from mmdist.spec.data import ColumnsSpec, LanesOrderSpec
@@ -189,7 +190,7 @@ def _write(table: pa.Table, folder: Path, *, has_sums: bool) -> str:
     for number, part in enumerate((table.slice(0, half), table.slice(half))):
         name = f"part-{number:05d}.parquet"
         pq.write_table(part, folder / name, row_group_size=max(1, -(-half // 8)), write_page_checksum=True)
-        with pq.ParquetFile(folder / name) as file:
+        with open_parquet(open_store(str(folder)), name) as file:
             for group in range(file.num_row_groups):
                 stored = file.read_row_group(group)
                 sums = content_sums(stored) if has_sums else {}
