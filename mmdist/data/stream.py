@@ -154,14 +154,16 @@ class BatchStream:
     def _run(self) -> None:
         try:
             feed, size = self._feed(), self._size
-            per_block = max(1, _ROWS_PER_BLOCK // size)
-            for first in range(self._start_batch, self._plan.batches, per_block):
-                count = min(per_block, self._plan.batches - first)
+            first, count = self._start_batch, 1
+            while first < self._plan.batches:
+                count = min(count, self._plan.batches - first)
                 block = feed.take(first, count)
                 for number in range(count):
                     if not self._handover.has_room():
                         return
                     self._handover.put(self._start(first + number, block[number * size : (number + 1) * size]))
+                # The first batch is not to wait for the reading of many.
+                first, count = first + count, min(2 * count, max(1, _ROWS_PER_BLOCK // size))
             self._handover.end(None)
         except BaseException as error:  # whatever it is, the consumer is to know
             self._handover.end(error)

@@ -19,7 +19,7 @@ from mmdist.spec.dump import dump_job, job_hash
 from mmdist.spec.job import JobSpec
 from mmdist.spec.load import load_job, parse_resolved
 from mmdist.spec.resources import ResourcesSpec
-from mmdist.storage import EventWriter, Store, open_store, read_events, write_first
+from mmdist.storage import EventWriter, Store, claims, open_store, read_events, write_first
 
 __all__ = [
     "NewRun",
@@ -89,7 +89,7 @@ def create_run(job: JobSpec, run_id: str, *, resolved: JobSpec) -> NewRun:
                 received=run.url,
                 remedy="choose another --run-id, or leave it out",
             )
-        if _soon(lambda: run.exists(JOB_HASH)):
+        if _soon(lambda: _is_whole(run)) or claims(run):
             return NewRun(run, adopted=True)
         # A submission was killed before the run was whole. Nobody has begun with it, so that this one completes it.
         EventWriter(run, 0, SUBMIT).write("submitted", **facts)
@@ -97,6 +97,14 @@ def create_run(job: JobSpec, run_id: str, *, resolved: JobSpec) -> NewRun:
     run.write_bytes(JOB, text)
     run.write_bytes(JOB_HASH, hashlib.sha256(text).hexdigest().encode())
     return NewRun(run, adopted=adopted)
+
+
+def _is_whole(run: Store) -> bool:
+    """Whether the job is there and agrees with its hash; another submission may be writing them."""
+    try:
+        return hashlib.sha256(run.read_bytes(JOB)).hexdigest() == run.read_bytes(JOB_HASH).decode().strip()
+    except FileNotFoundError:
+        return False
 
 
 def _soon(look: Callable[[], T]) -> T:
@@ -114,6 +122,8 @@ def read_job(run: Store) -> JobSpec:
         ResourceError: when this machine does not see the run directory, or its job was changed.
     """
     try:
+        if run.exists(JOB_HASH):
+            _soon(lambda: _is_whole(run))
         text, expected = run.read_bytes(JOB), run.read_bytes(JOB_HASH).decode().strip()
     except FileNotFoundError as error:
         raise ResourceError(
@@ -168,7 +178,16 @@ def refuse_other_work(job: JobSpec, other: JobSpec) -> None:
 def read_run_state(run: Store) -> RunState:
     """The state of a run as its events and its driver's liveness tell it now."""
     events = read_events(run)
-    return run_state(events, driver_alive=live_attempt(run, events) is not None)
+    while True:
+        is_alive = live_attempt(run, events) is not None
+        state = run_state(events, driver_alive=is_alive)
+        if is_alive or state.is_over:
+            return state
+        # A driver that is dead now may have written its last event after these were read.
+        again = read_events(run)
+        if len(again) == len(events):
+            return state
+        events = again
 
 
 def request_stop(run: Store, reason: str) -> None:
