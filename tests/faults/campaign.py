@@ -262,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _tail(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return " | ".join(lines[-3:])
+    return " | ".join(lines[-4:])
 
 
 def _place_order(place: str) -> tuple[int, str]:
