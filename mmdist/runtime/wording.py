@@ -141,7 +141,7 @@ def event_line(event: Event) -> str | None:
         case "worker-started" if facts.get("restart"):
             return f"worker {facts['rank']} started again (restart {facts['restart']})"
         case "placed" if facts.get("group"):
-            return f"going on with {facts['workers']} workers"
+            return f"going on with {facts['workers']} worker{'' if facts['workers'] == 1 else 's'}"
         case "group-lost":
             lost = ", ".join(worker["words"] for worker in facts["lost"]) or "the group of workers"
             return (

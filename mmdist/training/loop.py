@@ -228,7 +228,7 @@ class Loop:
         parts.early_stopping.add(metrics)
         parts.keep_best.offer(self._folder(), step=state.step, epoch=epoch, metrics=metrics)
         state.next_epoch()
-        self._save()
+        # Before the checkpoint: a worker that is killed between the two trains the epoch again and tells of it again.
         if parts.metrics is not None:
             facts = {"rows": ledger.rows, "quarantined": ledger.quarantined_rows}
             self._epoch_events.write(
@@ -241,6 +241,7 @@ class Loop:
             )
             if parts.early_stopping.is_over and state.epoch < parts.job.train.epochs:
                 parts.events.write("stopped-early", epoch=epoch + 1, **parts.early_stopping.state())
+        self._save()
         _log.info("epoch %d of %d: %s", epoch + 1, parts.job.train.epochs, metrics)
 
     def _folder(self) -> str:
