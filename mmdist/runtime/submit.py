@@ -1,5 +1,6 @@
 """Submits a job: checks it, makes or adopts its run directory, starts it here or on a cluster, and follows it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -140,7 +141,7 @@ def _resume(request: SubmitRequest) -> tuple[Store, tuple[str, ...]]:
             other = other.model_copy(update={"model": job.model})
         refuse_other_work(job, other)
         overrides = tuple(
-            f"resources.{name}={value}" for name, value in other.resources.model_dump(mode="json").items()
+            f"resources.{name}={json.dumps(value)}" for name, value in other.resources.model_dump(mode="json").items()
         )
     change_resources(job, overrides)
     if read_run_state(run).state == "succeeded":
