@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import tensorflow as tf
 from contestant import BATCH, serve
+from tf_pictures import decoder, without_autotune
 
 
 def convert(shards: Path, folder: Path) -> None:
@@ -27,19 +28,14 @@ def prepare(shards: Path, scratch: Path, side: int) -> Callable[[int], Iterator[
     convert(shards, scratch / "tfrecord")
     files = tf.data.Dataset.list_files(str(scratch / "tfrecord" / "*.tfrecord"), shuffle=True)
 
+    decode = decoder(side)
+
     def parse(batch: tf.Tensor) -> tf.Tensor:
         images = tf.io.parse_example(batch, {"image": tf.io.FixedLenFeature((), tf.string)})["image"]
-        return tf.map_fn(
-            lambda data: tf.ensure_shape(tf.io.decode_jpeg(data, 3), (side, side, 3)),
-            images,
-            fn_output_signature=tf.TensorSpec((side, side, 3), tf.uint8),
-        )
+        return decode(images)
 
     data = files.interleave(tf.data.TFRecordDataset, cycle_length=8, num_parallel_calls=2).shuffle(8_000)
-    data = data.batch(BATCH).map(parse, num_parallel_calls=cpu_count()).prefetch(4)
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    data = data.with_options(options)
+    data = without_autotune(data.batch(BATCH).map(parse, num_parallel_calls=cpu_count()))
 
     def epoch(number: int) -> Iterator[int]:
         for batch in data:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mmdist.cli.options import override_option
 from mmdist.spec.load import load_job
 
 if TYPE_CHECKING:
@@ -17,13 +18,7 @@ _SHOWN_LABELS = 6
 
 @click.command()
 @click.argument("job_file", metavar="JOB.yaml", type=click.Path())
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a key of the job; repeatable.",
-)
+@override_option
 @click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
 def command(job_file: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check a job file, its data and its storage; start nothing and write nothing.

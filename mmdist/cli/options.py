@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-__all__ = ["Options", "pass_options", "with_shared_options"]
+__all__ = ["Options", "override_option", "pass_options", "with_shared_options"]
 
 
 @dataclass
@@ -17,6 +17,15 @@ class Options:
     log_format: str = "text"
     """`text` for people, `json` for machines: one object per line on stderr."""
 
+
+override_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a key of the job; repeatable.",
+)
+"""For commands that read a job file."""
 
 pass_options = click.make_pass_decorator(Options, ensure=True)
 

@@ -6,8 +6,9 @@ import click
 
 from mmdist.errors import UsageError
 from mmdist.runtime.find import find_run
-from mmdist.runtime.rundir import read_run_state, request_stop, run_id_of
+from mmdist.runtime.rundir import read_run_state, run_id_of
 from mmdist.runtime.views import resume_command
+from mmdist.storage import request_stop
 
 __all__ = ["command"]
 

@@ -6,7 +6,7 @@ import sys
 import click
 
 from mmdist.cli.errors import print_error
-from mmdist.cli.options import Options, pass_options
+from mmdist.cli.options import Options, override_option, pass_options
 from mmdist.runtime.failures import error_from_record
 from mmdist.runtime.submit import Submission, SubmitRequest, submit
 from mmdist.runtime.views import resume_command, run_details
@@ -16,13 +16,7 @@ __all__ = ["command"]
 
 @click.command("submit")
 @click.argument("job", required=False, type=click.Path(dir_okay=False))
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a key of the job; repeatable.",
-)
+@override_option
 @click.option("--address", metavar="URL", help="A Ray cluster's dashboard. Default: $RAY_ADDRESS, else an own Ray.")
 @click.option("--storage", metavar="URL", help="Folder or URL that the run is kept in, in place of the job's.")
 @click.option("--detach", is_flag=True, help="Return as soon as the job is started.")

@@ -5,7 +5,7 @@ import signal
 
 import click
 
-from mmdist.cli.options import Options, pass_options
+from mmdist.cli.options import Options, override_option, pass_options
 from mmdist.errors import TrainingFailedError
 from mmdist.spec.load import load_job
 
@@ -14,13 +14,7 @@ __all__ = ["command"]
 
 @click.command("verify")
 @click.argument("job_file", metavar="JOB.yaml", type=click.Path())
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a key of the job; repeatable.",
-)
+@override_option
 @click.option("--keep", metavar="FOLDER", help="Keep the runs, recordings and logs in a new folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @pass_options

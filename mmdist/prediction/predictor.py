@@ -22,11 +22,10 @@ from mmdist.models import Artifact, ArtifactInfo, load_artifact
 from mmdist.prediction.output import PredictionFolder, ShardRecord, predictions_schema
 from mmdist.prediction.ranges import PredictionRange
 from mmdist.spec.data import CacheSpec, ColumnsSpec, ImageSpec
-from mmdist.storage import Store, open_store
+from mmdist.storage import Store, open_store, stop_requested
 
 __all__ = ["Predictor", "PredictorSetup", "StopRequest", "predict_range", "read_reply"]
 
-STOP_REQUEST = "stop/request.json"
 _STOP_CHECK_S = 1.0
 
 
@@ -218,5 +217,5 @@ class StopRequest:
         if now_s < self._next_s:
             return
         self._next_s = now_s + _STOP_CHECK_S
-        if self._run.exists(STOP_REQUEST):
+        if stop_requested(self._run):
             raise StopRequestedError("stopped on request; the shards that are written stay, and are not made again")

@@ -17,9 +17,9 @@ from mmdist.runtime.embedded import connected_ray, embedded_ray
 from mmdist.runtime.failures import error_record, unwrap
 from mmdist.runtime.lease import claim_run
 from mmdist.runtime.logs import captured_output
-from mmdist.runtime.rundir import change_resources, read_job, request_stop, versions, withdraw_stop
+from mmdist.runtime.rundir import change_resources, read_job, versions
 from mmdist.spec.job import JobSpec
-from mmdist.storage import DRIVER, EventWriter, Store, open_store, write_live
+from mmdist.storage import DRIVER, EventWriter, Store, open_store, request_stop, withdraw_stop, write_live
 
 __all__ = ["ENDING_S", "Attempt", "begin_attempt", "leave", "main", "stop_on_signals"]
 

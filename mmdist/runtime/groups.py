@@ -15,9 +15,8 @@ from mmdist.errors import MmdistError, WorkerLostError
 from mmdist.runtime.cluster import Placement, place_again, place_workers
 from mmdist.runtime.failures import error_from_record, has_died, new_workers_may_help, worker_failures
 from mmdist.runtime.machines import Machine
-from mmdist.runtime.rundir import stop_requested
 from mmdist.spec.job import TrainJob
-from mmdist.storage import Event, EventWriter, Store, read_events, read_live
+from mmdist.storage import Event, EventWriter, Store, read_events, read_live, stop_requested
 
 __all__ = ["Group", "Groups"]
 

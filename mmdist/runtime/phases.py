@@ -15,12 +15,12 @@ from mmdist.runtime.cluster import Placement, place_workers
 from mmdist.runtime.failures import unwrap
 from mmdist.runtime.groups import Group, Groups
 from mmdist.runtime.machines import answering_machines
-from mmdist.runtime.rundir import run_id_of, stop_requested
+from mmdist.runtime.rundir import run_id_of
 from mmdist.runtime.watchdog import GroupWatch, end_on_machine
 from mmdist.runtime.worker import evaluate_entry, failure_of, is_regrouped, train_entry
 from mmdist.spec.importing import ImportSpec
 from mmdist.spec.job import EvaluateJob, ImportJob, JobSpec, PredictJob, TrainJob
-from mmdist.storage import EventWriter, Store, open_store
+from mmdist.storage import EventWriter, Store, open_store, stop_requested
 
 __all__ = ["PhaseContext", "run_phases"]
 

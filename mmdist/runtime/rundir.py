@@ -1,7 +1,6 @@
 """Makes run directories, adopts those that are there, and reads their job back."""
 
 import hashlib
-import json
 import secrets
 import tempfile
 import time
@@ -28,16 +27,13 @@ __all__ = [
     "new_run_id",
     "read_job",
     "read_run_state",
-    "request_stop",
     "run_id_of",
-    "stop_requested",
     "versions",
     "work_hash",
 ]
 
 JOB = "job.yaml"
 JOB_HASH = "job.sha256"
-STOP_REQUEST = "stop/request.json"
 WRITTEN_WITHIN_S = 2.0
 T = TypeVar("T")
 LIBRARIES = ("mmdist", "tensorflow", "keras", "ray", "pyarrow", "numpy")
@@ -102,9 +98,16 @@ def create_run(job: JobSpec, run_id: str, *, resolved: JobSpec) -> NewRun:
 def _is_whole(run: Store) -> bool:
     """Whether the job is there and agrees with its hash; another submission may be writing them."""
     try:
-        return hashlib.sha256(run.read_bytes(JOB)).hexdigest() == run.read_bytes(JOB_HASH).decode().strip()
+        _, received, expected = _read_hashed(run)
     except FileNotFoundError:
         return False
+    return received == expected
+
+
+def _read_hashed(run: Store) -> tuple[bytes, str, str]:
+    """The job, its SHA-256, and the one that was written beside it."""
+    text = run.read_bytes(JOB)
+    return text, hashlib.sha256(text).hexdigest(), run.read_bytes(JOB_HASH).decode().strip()
 
 
 def _soon(look: Callable[[], T]) -> T:
@@ -122,9 +125,10 @@ def read_job(run: Store) -> JobSpec:
         ResourceError: when this machine does not see the run directory, or its job was changed.
     """
     try:
-        if run.exists(JOB_HASH):
-            _soon(lambda: _is_whole(run))
-        text, expected = run.read_bytes(JOB), run.read_bytes(JOB_HASH).decode().strip()
+        # What does not agree may be in the middle of being written.
+        text, received, expected = _read_hashed(run)
+        if received != expected and _soon(lambda: _is_whole(run)):
+            text, received, expected = _read_hashed(run)
     except FileNotFoundError as error:
         raise ResourceError(
             "there is no run directory there",
@@ -133,7 +137,6 @@ def read_job(run: Store) -> JobSpec:
             remedy="with --address, `storage` must be seen by every machine of the cluster: a shared folder or a URL "
             "such as s3://BUCKET/runs",
         ) from error
-    received = hashlib.sha256(text).hexdigest()
     if received != expected:
         raise ResourceError(
             "job.yaml was changed after it was submitted",
@@ -188,21 +191,6 @@ def read_run_state(run: Store) -> RunState:
         if len(again) == len(events):
             return state
         events = again
-
-
-def request_stop(run: Store, reason: str) -> None:
-    """Asks the run's driver and workers to keep what is done and end."""
-    run.write_if_absent(STOP_REQUEST, json.dumps({"reason": reason, "time": time.time()}).encode())
-
-
-def stop_requested(run: Store) -> bool:
-    """Whether somebody asked this run to stop."""
-    return run.exists(STOP_REQUEST)
-
-
-def withdraw_stop(run: Store) -> None:
-    """Forgets a stop that was asked of an earlier attempt."""
-    run.delete_file(STOP_REQUEST)
 
 
 def versions() -> dict[str, str]:

@@ -13,6 +13,7 @@ from mmdist.storage.commit import (
 from mmdist.storage.events import DRIVER, Event, EventWriter, claim_attempt, claims, read_events, write_first
 from mmdist.storage.live import read_live, write_live
 from mmdist.storage.retry import retry_counts
+from mmdist.storage.stop import request_stop, stop_requested, withdraw_stop
 from mmdist.storage.store import Entry, Store, is_remote, open_store
 
 __all__ = [
@@ -34,8 +35,11 @@ __all__ = [
     "read_committed",
     "read_events",
     "read_live",
+    "request_stop",
     "retry_counts",
+    "stop_requested",
     "verify_committed",
+    "withdraw_stop",
     "write_first",
     "write_live",
 ]

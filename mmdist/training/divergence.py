@@ -38,7 +38,7 @@ class Divergence:
         self._towers = tuple(towers)
         self._left_out = {
             (int(event.facts["epoch"]) - 1, int(event.facts["batch"]) - 1)
-            for event in read_events(run)
+            for event in (read_events(run) if spec.on_divergence != "stop" else ())
             if event.kind == DIVERGED
         }
 

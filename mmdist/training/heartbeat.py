@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from mmdist.errors import MmdistError
-from mmdist.storage import Store, read_live, write_live
+from mmdist.storage import Store, read_live, stop_requested, write_live
 
 __all__ = ["Heartbeat", "heed_preemption"]
 
-STOP_REQUEST = "stop/request.json"
 BEAT_EVERY_S = 1.0
 PATIENCE = 5
 """How much longer than a step something may take that tells nothing meanwhile: building, tracing, a slow disk."""
@@ -144,7 +143,7 @@ class Heartbeat:
         while True:
             self._write({**self._identity, **self._note, "doing": self._doing, "limit_s": self.limit_s})
             try:
-                if not self._stop.is_set() and self._run.exists(STOP_REQUEST):
+                if not self._stop.is_set() and stop_requested(self._run):
                     self._stop.set()
                 if self._regroup_request is not None and self._run.exists(self._regroup_request):
                     self._regroup.set()

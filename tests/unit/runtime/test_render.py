@@ -6,9 +6,8 @@ import pty
 
 from mmdist.runtime.follow import Follower, Look
 from mmdist.runtime.render import PlainView, TerminalView, open_view
-from mmdist.runtime.rundir import request_stop
 from mmdist.runtime.state import RunState
-from mmdist.storage import Event, claim_attempt, open_store, write_live
+from mmdist.storage import Event, claim_attempt, open_store, request_stop, write_live
 
 PHASE = Event(1, "driver", 1, 0.0, "phase", {"name": "train"})
 EPOCH = Event(1, "worker-0.0", 1, 0.0, "epoch-finished", {"epoch": 1, "epochs": 2, "metrics": {"train/loss": 1.0}})
