@@ -51,9 +51,10 @@ def write_model(folder: Path) -> None:
     from mmdist.data.tokenizer import Tokenizer
     from mmdist.models import ArtifactInfo, save_artifact
     from mmdist.models.build import build_model
-    from mmdist.spec.data import ColumnsSpec, ImageSpec, TextSpec
+    from mmdist.spec.data import ColumnsSpec, ImageSpec
     from mmdist.spec.model import ModelSpec
     from mmdist.spec.task import ClassificationSpec
+    from mmdist.spec.text import TextSpec
     from mmdist.storage import open_store
 
     text = TextSpec(tokens=16, vocabulary=4_000)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, assert_never
 import tensorflow as tf
 
 from mmdist.data.augmentation_draws import parameter_count
-from mmdist.spec.data import (
+from mmdist.spec.augment import (
     AugmentSpec,
     ColorSpec,
     CropSpec,

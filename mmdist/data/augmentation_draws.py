@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import special
 
 from mmdist.data.batches import Batch
-from mmdist.spec.data import (
+from mmdist.spec.augment import (
     AugmentSpec,
     ColorSpec,
     CropSpec,

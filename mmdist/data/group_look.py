@@ -18,7 +18,8 @@ from mmdist.data.labels import is_blank
 from mmdist.data.prepare import image_views
 from mmdist.data.tokenizer import Tokenizer
 from mmdist.data.values import name_values, text_values
-from mmdist.spec.data import ColumnsSpec, TextSpec
+from mmdist.spec.data import ColumnsSpec
+from mmdist.spec.text import TextSpec
 
 __all__ = ["MAX_PIXELS", "Example", "GroupLook", "LookPlan", "look_at_group", "read_headers"]
 

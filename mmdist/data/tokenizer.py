@@ -19,7 +19,7 @@ from tokenizers import models, normalizers, pre_tokenizers, trainers
 from mmdist.data.ascii_words import AsciiWords
 from mmdist.data.values import text_values
 from mmdist.errors import DataRefusedError
-from mmdist.spec.data import TextSpec
+from mmdist.spec.text import TextSpec
 
 if TYPE_CHECKING:
     from mmdist.data.dataset import Dataset

@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mmdist.errors import DataRefusedError, Place
 from mmdist.models.arrays import assign_arrays, describe, pack_arrays, unpack_arrays
-from mmdist.spec.data import ColumnsSpec, ImageSpec, TextSpec
+from mmdist.spec.data import ColumnsSpec, ImageSpec
 from mmdist.spec.model import ModelSpec
 from mmdist.spec.task import TaskSpec
+from mmdist.spec.text import TextSpec
 from mmdist.storage import Store, commit_anew, read_committed
 
 __all__ = ["Artifact", "ArtifactInfo", "load_artifact", "save_artifact"]

@@ -19,7 +19,7 @@ from mmdist.data.augmentation_draws import augmentation_arrays
 from mmdist.data.batches import Batch
 from mmdist.models.tasks import classification_sums
 from mmdist.models.tensors import to_tensor
-from mmdist.spec.data import AugmentSpec
+from mmdist.spec.augment import AugmentSpec
 from mmdist.training.undo import Undo, part_of, towers_of
 
 __all__ = ["StepSums", "Steps"]

@@ -37,8 +37,9 @@ from mmdist.importing.shards import GroupSize, schema_of
 from mmdist.importing.sources import open_source
 from mmdist.importing.splits import split_columns
 from mmdist.importing.task import PartTask
-from mmdist.spec.data import ColumnsSpec, TextSpec
+from mmdist.spec.data import ColumnsSpec
 from mmdist.spec.importing import ImportSpec, ShareSplitsSpec, TableSourceSpec
+from mmdist.spec.text import TextSpec
 from mmdist.storage import open_store
 
 LABELS = ("cat", "dog")

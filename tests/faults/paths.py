@@ -30,11 +30,12 @@ from mmdist.prediction.columns import columns_for_model
 from mmdist.prediction.output import PredictionFolder
 from mmdist.prediction.predictor import StopRequest, predict_range
 from mmdist.prediction.ranges import plan_ranges
-from mmdist.spec.data import ColumnsSpec, ImageSpec, LanesOrderSpec, TextSpec
+from mmdist.spec.data import ColumnsSpec, ImageSpec, LanesOrderSpec
 from mmdist.spec.evaluation import EvaluationSpec
 from mmdist.spec.importing import ImportSpec, ShareSplitsSpec, TableSourceSpec
 from mmdist.spec.model import ModelSpec
 from mmdist.spec.task import ClassificationSpec
+from mmdist.spec.text import TextSpec
 from mmdist.storage import open_store
 
 LABELS = ("cat", "dog")

@@ -27,9 +27,10 @@ from mmdist.prediction import PredictionResult, predict
 from mmdist.prediction import ranges as ranges_module
 from mmdist.runtime.failures import unwrap
 from mmdist.spec import PredictJob
-from mmdist.spec.data import ColumnsSpec, ImageSpec, TextSpec
+from mmdist.spec.data import ColumnsSpec, ImageSpec
 from mmdist.spec.model import BiLSTMSpec, CNNSpec, ModelSpec
 from mmdist.spec.task import ClassificationSpec
+from mmdist.spec.text import TextSpec
 from mmdist.storage import EventWriter, Store, open_store, read_events
 
 WORDS = ("alpha", "beta", "gamma")

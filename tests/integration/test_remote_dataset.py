@@ -18,7 +18,8 @@ from mmdist.data.order import plan_epoch
 from mmdist.data.stream import BatchStream
 from mmdist.data.tokenizer import Tokenizer
 from mmdist.errors import DataRefusedError, StorageError
-from mmdist.spec.data import CacheSpec, ColumnsSpec, LanesOrderSpec, TextSpec
+from mmdist.spec.data import CacheSpec, ColumnsSpec, LanesOrderSpec
+from mmdist.spec.text import TextSpec
 from mmdist.storage import open_cache, open_store
 
 COLUMNS = ColumnsSpec(id="id", text="text", label="label")

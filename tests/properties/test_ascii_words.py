@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmdist.data.tokenizer import Tokenizer
-from mmdist.spec.data import TextSpec, WordTokenizerSpec
+from mmdist.spec.text import TextSpec, WordTokenizerSpec
 
 LEARNED = ["red Green blue_1 RED, --- can't stop. x", "[PAD] [UNK] pad unk [ ]", "\x1c \x1f \x00 \x7f a\x0bb"]
 PIECES = st.sampled_from(

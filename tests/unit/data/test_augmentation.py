@@ -6,7 +6,7 @@ tf = pytest.importorskip("tensorflow")
 
 from mmdist.data.augmentation import Partners, augment  # noqa: E402
 from mmdist.data.augmentation_draws import augment_parameters, own_shares, parameter_count  # noqa: E402
-from mmdist.spec.data import (  # noqa: E402
+from mmdist.spec.augment import (  # noqa: E402
     AugmentSpec,
     ColorSpec,
     CropSpec,

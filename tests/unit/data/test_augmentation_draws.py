@@ -11,7 +11,7 @@ from mmdist.data.augmentation_draws import (
     parameter_count,
 )
 from mmdist.data.batches import Batch, LedgerDelta
-from mmdist.spec.data import AugmentSpec, CutmixSpec, ErasingSpec, FlipSpec, MixupSpec
+from mmdist.spec.augment import AugmentSpec, CutmixSpec, ErasingSpec, FlipSpec, MixupSpec
 
 MIXING: list[AugmentSpec] = [FlipSpec(), MixupSpec(probability=0.5), ErasingSpec(), CutmixSpec()]
 PLACES, LANE_PLACES = 64, 8

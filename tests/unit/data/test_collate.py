@@ -12,7 +12,8 @@ from mmdist.data.collate import Collator
 from mmdist.data.prepare import RowOrigin
 from mmdist.data.tokenizer import Tokenizer
 from mmdist.errors import DataRefusedError
-from mmdist.spec.data import ColumnsSpec, TextSpec
+from mmdist.spec.data import ColumnsSpec
+from mmdist.spec.text import TextSpec
 
 ALL = ColumnsSpec(id="id", image="image", text="text", label="label")
 TOKENIZER = Tokenizer.learn(["red green blue"], TextSpec(tokens=4))

@@ -17,7 +17,8 @@ from mmdist.data.order import EpochPlan, plan_epoch
 from mmdist.data.stream import BatchStream, scan
 from mmdist.data.tokenizer import Tokenizer
 from mmdist.errors import DataRefusedError
-from mmdist.spec.data import ColumnsSpec, GlobalOrderSpec, LanesOrderSpec, OrderSpec, TextSpec
+from mmdist.spec.data import ColumnsSpec, GlobalOrderSpec, LanesOrderSpec, OrderSpec
+from mmdist.spec.text import TextSpec
 from mmdist.storage import open_store
 
 COLUMNS = ColumnsSpec(id="id", image="image", text="text", label="label")

@@ -5,7 +5,7 @@ import pytest
 
 from mmdist.data.tokenizer import Tokenizer, learn_tokenizer
 from mmdist.errors import DataRefusedError
-from mmdist.spec.data import TextSpec, WordTokenizerSpec
+from mmdist.spec.text import TextSpec, WordTokenizerSpec
 
 
 def learn(texts: list[str], *, tokens: int = 6, vocabulary: int = 100, lowercase: bool = True) -> Tokenizer:

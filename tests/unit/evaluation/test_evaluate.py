@@ -19,8 +19,9 @@ from mmdist.errors import DataRefusedError, JobFileError, StopRequestedError
 from mmdist.evaluation.evaluate import dataset_facts, evaluate_model
 from mmdist.evaluation.paths import EVALUATION, MISTAKES, PREDICTIONS
 from mmdist.evaluation.report import render_report
-from mmdist.spec.data import ColumnsSpec, TextSpec
+from mmdist.spec.data import ColumnsSpec
 from mmdist.spec.evaluation import EvaluationSpec
+from mmdist.spec.text import TextSpec
 from mmdist.storage import Store, open_store
 
 LABELS = ("blue", "green", "red")

@@ -8,9 +8,10 @@ from mmdist.errors import DataRefusedError
 from mmdist.models import ArtifactInfo, load_artifact, save_artifact
 from mmdist.models.arrays import assign_arrays, pack_arrays, read_variables, unpack_arrays
 from mmdist.models.build import build_model
-from mmdist.spec.data import ColumnsSpec, TextSpec
+from mmdist.spec.data import ColumnsSpec
 from mmdist.spec.model import BiLSTMSpec, ModelSpec
 from mmdist.spec.task import ClassificationSpec
+from mmdist.spec.text import TextSpec
 from mmdist.storage import CommitError, commit_folder, open_store, read_committed
 
 TOKENIZER = b'{"a": 1}'

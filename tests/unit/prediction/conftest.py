@@ -13,9 +13,10 @@ from PIL import Image
 
 from mmdist.data.tokenizer import Tokenizer
 from mmdist.models import ArtifactInfo
-from mmdist.spec.data import ColumnsSpec, ImageSpec, TextSpec
+from mmdist.spec.data import ColumnsSpec, ImageSpec
 from mmdist.spec.model import ModelSpec
 from mmdist.spec.task import ClassificationSpec
+from mmdist.spec.text import TextSpec
 
 LABELS = ("blue", "green", "red")
 WORDS = ("alpha", "beta", "gamma", "delta")

@@ -14,7 +14,7 @@ from mmdist.data.augmentation_draws import augmentation_arrays
 from mmdist.data.batches import Batch, LedgerDelta
 from mmdist.models.arrays import read_variables
 from mmdist.models.build import build_model
-from mmdist.spec.data import AugmentSpec, CutmixSpec, ErasingSpec, FlipSpec, MixupSpec
+from mmdist.spec.augment import AugmentSpec, CutmixSpec, ErasingSpec, FlipSpec, MixupSpec
 from mmdist.spec.model import BiLSTMSpec, CNNSpec, ModelSpec, RegularizationSpec
 from mmdist.training.step import Steps, StepSums
 

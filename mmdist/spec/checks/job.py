@@ -1,0 +1,40 @@
+"""All checks of a job, by its kind."""
+
+from mmdist.errors import JobFileError
+from mmdist.spec.checks.columns import check_columns
+from mmdist.spec.checks.importing import check_imported_folders, check_shares
+from mmdist.spec.checks.model import check_image_size
+from mmdist.spec.checks.sharing import check_batch, check_lanes, check_mixing, check_workers
+from mmdist.spec.checks.train import check_modes
+from mmdist.spec.job import EvaluateJob, ImportJob, JobSpec, PredictJob, TrainJob
+from mmdist.spec.yaml_source import Document
+
+__all__ = ["check_job"]
+
+
+def check_job(job: JobSpec, document: Document) -> list[JobFileError]:
+    """Every conflict between keys of a valid job, each at the place of the key to change.
+
+    Args:
+        job: With absolute folders and lanes filled in.
+        document: The parsed file, for the places.
+    """
+    match job:
+        case ImportJob():
+            return list(check_shares(job.import_, document))
+        case TrainJob():
+            return [
+                *(check_shares(job.import_, document) if job.import_ is not None else ()),
+                *check_columns(job.data.columns, document, needs_label=True),
+                *check_workers(job, document),
+                *check_batch(job, document),
+                *check_lanes(job, document),
+                *check_mixing(job, document),
+                *check_image_size(job, document),
+                *check_modes(job, document),
+                *check_imported_folders(job, document),
+            ]
+        case EvaluateJob():
+            return list(check_columns(job.data.columns, document, needs_label=True))
+        case PredictJob():
+            return list(check_columns(job.data.columns, document, needs_label=False))

@@ -1,0 +1,18 @@
+"""The model section of a job file: each tower and each fusion is a spec, chosen by its type."""
+
+from mmdist.spec.model.fusion import ConcatSpec, FusionSpec
+from mmdist.spec.model.image import CNNSpec, ImageTowerSpec
+from mmdist.spec.model.regularization import RegularizationSpec
+from mmdist.spec.model.section import ModelSpec
+from mmdist.spec.model.text import BiLSTMSpec, TextTowerSpec
+
+__all__ = [
+    "BiLSTMSpec",
+    "CNNSpec",
+    "ConcatSpec",
+    "FusionSpec",
+    "ImageTowerSpec",
+    "ModelSpec",
+    "RegularizationSpec",
+    "TextTowerSpec",
+]

@@ -1,0 +1,18 @@
+"""The model section: towers, fusion and regularization."""
+
+from mmdist.spec.base import Spec
+from mmdist.spec.model.fusion import ConcatSpec, FusionSpec
+from mmdist.spec.model.image import CNNSpec, ImageTowerSpec
+from mmdist.spec.model.regularization import RegularizationSpec
+from mmdist.spec.model.text import BiLSTMSpec, TextTowerSpec
+
+__all__ = ["ModelSpec"]
+
+
+class ModelSpec(Spec):
+    """The model: a tower per modality whose column is named in `data.columns`, a fusion, the task's head."""
+
+    image: ImageTowerSpec = CNNSpec()
+    text: TextTowerSpec = BiLSTMSpec()
+    fusion: FusionSpec = ConcatSpec()
+    regularization: RegularizationSpec = RegularizationSpec()
