@@ -264,6 +264,8 @@ class Loop:
         }
         for budget in parts.budgets.values():
             budget.flush()
+        if parts.metrics is not None:
+            parts.metrics.flush()  # what a kill may tear are curves of steps that will be trained again
         best = parts.keep_best.chosen()
         with parts.heartbeat.doing("checkpoint"):  # the one before may still be on its way to a slow disk
             parts.checkpoints.save(

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmdist.errors import MmdistError
+from mmdist.evaluation.history import read_history
 from mmdist.storage import Event, open_store, read_events
 from mmdist.training.checkpoint import committed_checkpoints, read_checkpoint
 
@@ -135,10 +135,9 @@ def _table(path: Path) -> list[dict[str, Any]]:
 
 
 def _curves(run: Path) -> dict[str, float]:
-    """Each epoch's metrics, as the report reads them: the newest attempt's value counts."""
-    tables = [pq.read_table(path) for path in sorted((run / "metrics").glob("*.parquet"))]
-    rows = pa.concat_tables(tables).to_pylist()
-    return {f"{row['name']} of epoch {row['epoch']}": row["value"] for row in rows if row["name"] in EPOCH_METRICS}
+    """Each epoch's metrics, as the report reads them: a file that a kill has torn is left out."""
+    epochs, _ = read_history(open_store(str(run)))
+    return {f"{name} of epoch {each['epoch']}": each[name] for each in epochs for name in EPOCH_METRICS}
 
 
 def _epoch_events(run: Path) -> dict[str, Any]:
