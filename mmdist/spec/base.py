@@ -1,8 +1,10 @@
 """The base of every part of a job file: frozen, and closed to unknown keys."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
 
-__all__ = ["Spec"]
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+__all__ = ["Spec", "default_type"]
 
 
 class Spec(BaseModel):
@@ -16,3 +18,12 @@ class Spec(BaseModel):
         populate_by_name=True,
         allow_inf_nan=False,
     )
+
+
+def default_type(kind: str) -> BeforeValidator:
+    """Lets a section that is chosen by its `type` leave it out: it is then of this kind, as a section left out is."""
+
+    def fill_in(value: Any) -> Any:
+        return {"type": kind, **value} if isinstance(value, dict) else value
+
+    return BeforeValidator(fill_in)

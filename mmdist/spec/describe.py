@@ -77,10 +77,11 @@ def without_annotation(annotation: Any) -> tuple[Any, list[Any]]:
 
 
 def choices(annotation: Any) -> list[Any]:
-    """The members of a union (Nones left out), or the type alone."""
+    """The members of a union and of those inside it (Nones left out), or the type alone."""
     bare, _ = without_annotation(annotation)
     if typing.get_origin(bare) in (typing.Union, types.UnionType):
-        return [member for member in typing.get_args(bare) if member is not type(None)]
+        members = [member for member in typing.get_args(bare) if member is not type(None)]
+        return [choice for member in members for choice in choices(member)]
     return [annotation]
 
 

@@ -5,23 +5,11 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from mmdist.spec.base import Spec
+from mmdist.spec.optimizer import AdamSpec, OptimizerSpec
 
-__all__ = ["AdamSpec", "CheckpointSpec", "EarlyStoppingSpec", "KeepBestSpec", "Metric", "OptimizerSpec", "TrainSpec"]
+__all__ = ["AveragesSpec", "CheckpointSpec", "EarlyStoppingSpec", "KeepBestSpec", "Metric", "TrainSpec"]
 
 Metric = Literal["val/loss", "val/accuracy", "train/loss", "train/accuracy"]
-
-
-class AdamSpec(Spec):
-    """Adam (arXiv:1412.6980)."""
-
-    type: Literal["adam"] = "adam"
-    learning_rate: PositiveFloat = 0.001
-    beta_1: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
-    beta_2: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.999
-    epsilon: PositiveFloat = 1e-7
-
-
-OptimizerSpec = AdamSpec
 
 
 class KeepBestSpec(Spec):
@@ -55,6 +43,13 @@ class EarlyStoppingSpec(Spec):
     """Smallest change that counts as an improvement."""
 
 
+class AveragesSpec(Spec):
+    """Exponential moving averages of the weights, which are validated and become the model."""
+
+    decay: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.999
+    """Share of the average that each step keeps. The first steps keep less: (1 + step) / (10 + step)."""
+
+
 class TrainSpec(Spec):
     """How the model is trained."""
 
@@ -63,6 +58,11 @@ class TrainSpec(Spec):
     global_batch_size: PositiveInt = 256
     """Rows per step over all workers and replicas."""
     optimizer: OptimizerSpec = AdamSpec()
+    """How gradients become steps."""
+    clip_norm: PositiveFloat | None = None
+    """Largest norm of all gradients together, over all replicas; longer ones are shortened to it."""
+    averages: AveragesSpec | None = None
+    """Averages of the weights; without them, the weights of the best checkpoint become the model."""
     precision: Literal["float32"] = "float32"
     """Number format of the forward and backward pass."""
     deterministic: bool | Literal["auto"] = "auto"

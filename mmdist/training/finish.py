@@ -14,7 +14,7 @@ from mmdist.models.arrays import assign_arrays, read_variables
 from mmdist.models.build import make_predict_fn
 from mmdist.storage import CommitError, is_committed
 from mmdist.training.checkpoint import read_checkpoint
-from mmdist.training.loop import LoopParts
+from mmdist.training.parts import LoopParts
 from mmdist.training.session import make_budget
 from mmdist.training.state import TrainingState
 
@@ -45,6 +45,7 @@ def finish_training(parts: LoopParts, state: TrainingState) -> dict[str, Any]:
 
 def _save_best(parts: LoopParts, state: TrainingState) -> None:
     step, epoch = _assign_best(parts, state)
+    parts.averages.take_over()
     job, data = parts.job, parts.data
     reads_image, reads_text = data.collator.image_size is not None, data.tokenizer is not None
     info = ArtifactInfo(
@@ -75,11 +76,10 @@ def _save_best(parts: LoopParts, state: TrainingState) -> None:
 
 def _assign_best(parts: LoopParts, state: TrainingState) -> tuple[int, int]:
     """Puts the best checkpoint that verifies into the model; returns its step and its number of finished epochs."""
-    variables = parts.model.variables
     for entry in parts.keep_best.entries:
         try:
             best = read_checkpoint(parts.run, entry["folder"])
-            assign_arrays(variables, best.arrays[: len(variables)], file=f"{parts.run.url}/{entry['folder']}")
+            assign_arrays(parts.variables, best.arrays, file=f"{parts.run.url}/{entry['folder']}")
         except (CommitError, DataRefusedError) as error:
             parts.events.write("checkpoint-refused", path=entry["folder"], reason=str(error))
             continue

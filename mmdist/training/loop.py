@@ -2,65 +2,28 @@
 
 import json
 import logging
-from dataclasses import dataclass
 from typing import Any
 
 from mmdist.data.batches import Batch
 from mmdist.data.order import EpochPlan, plan_epoch
-from mmdist.data.quarantine import BadRowBudget
 from mmdist.data.stream import BatchStream
 from mmdist.errors import StopRequestedError
-from mmdist.spec.job import TrainJob
-from mmdist.storage import EventWriter, Store
-from mmdist.training.checkpoint import CheckpointWriter, checkpoint_name
-from mmdist.training.divergence import Divergence, refuse
+from mmdist.training.checkpoint import checkpoint_name
+from mmdist.training.divergence import refuse
 from mmdist.training.epoch_events import EpochEvents
-from mmdist.training.exchange import LedgerExchange
-from mmdist.training.heartbeat import Heartbeat
 from mmdist.training.input_advice import InputFacts
-from mmdist.training.metrics import MetricWriter
 from mmdist.training.pace import InputTime, Pace, timed
-from mmdist.training.policies import EarlyStopping, EverySteps, KeepBest, KeepLast
-from mmdist.training.prepare import Prepared
+from mmdist.training.parts import LoopParts
+from mmdist.training.policies import EverySteps, KeepLast
 from mmdist.training.state import TrainingState
-from mmdist.training.step import Steps, StepSums
+from mmdist.training.step import StepSums
 from mmdist.training.validation import validate
 
-__all__ = ["Loop", "LoopParts"]
+__all__ = ["Loop"]
 
 NOTE_EVERY_S = 1.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class LoopParts:
-    """What a loop works with. `metrics` and `checkpoints` are None on workers other than the chief."""
-
-    job: TrainJob
-    run: Store
-    events: EventWriter
-    data: Prepared
-    model: Any
-    optimizer: Any
-    steps: Steps
-    divergence: Divergence
-    heartbeat: Heartbeat
-    exchanges: dict[str, LedgerExchange]
-    """By split, as the budgets are."""
-    budgets: dict[str, BadRowBudget]
-    """By split, `train` and `validation`."""
-    lanes: range | None
-    """This worker's lanes; None for all."""
-    validation_places: range
-    """This worker's places of a batch of the validation split."""
-    restart: int
-    identity: dict[str, Any]
-    """What a checkpoint must be of: hashes of job, data and vocabulary."""
-    metrics: MetricWriter | None
-    checkpoints: CheckpointWriter | None
-    keep_best: KeepBest
-    early_stopping: EarlyStopping
 
 
 class Loop:
@@ -270,7 +233,7 @@ class Loop:
         with parts.heartbeat.doing("checkpoint"):  # the one before may still be on its way to a slow disk
             parts.checkpoints.save(
                 self._folder(),
-                [*parts.model.variables, *parts.optimizer.variables],
+                parts.variables,
                 record,
                 lambda folders: self._keep_last.chosen(folders) | best,
             )
@@ -285,6 +248,7 @@ class Loop:
         """Ends with a checkpoint, if this or another worker was asked to."""
         if not self._is_stopping:
             return
+        self.parts.averages.put_back()  # the stop may come while they are being validated
         self._save()
         self._wait_saved()
         raise StopRequestedError(

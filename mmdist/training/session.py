@@ -11,14 +11,15 @@ from mmdist.spec.dump import job_hash
 from mmdist.spec.job import TrainJob
 from mmdist.spec.resources import ResourcesSpec
 from mmdist.storage import EventWriter, Store
+from mmdist.training.averages import Averages
 from mmdist.training.checkpoint import CheckpointWriter, Restored, restore_newest
 from mmdist.training.devices import Devices
 from mmdist.training.divergence import Divergence
 from mmdist.training.exchange import LedgerExchange
 from mmdist.training.heartbeat import Heartbeat
-from mmdist.training.loop import LoopParts
 from mmdist.training.metrics import MetricWriter
 from mmdist.training.optimizer import build_optimizer
+from mmdist.training.parts import LoopParts
 from mmdist.training.policies import EarlyStopping, KeepBest
 from mmdist.training.prepare import Prepared
 from mmdist.training.state import TrainingState
@@ -51,6 +52,8 @@ def open_session(
     lanes = _own_lanes(job, devices, rank=rank, workers=workers)
     worker_places = job.train.global_batch_size // workers
     model, optimizer = _build(job, data, devices)
+    averages = Averages(devices.strategy, model.trainable_variables, job.train.averages)
+    variables = [*model.variables, *optimizer.variables, *averages.variables]
     restored, known = restore_newest(run, events)
     identity = {
         "job": job_hash(job.model_copy(update={"resources": ResourcesSpec(), "storage": ""})),
@@ -61,7 +64,7 @@ def open_session(
     state = TrainingState()
     if restored is not None:
         _check_identity(restored, identity, data)
-        assign_arrays([*model.variables, *optimizer.variables], restored.arrays, file=f"{run.url}/{restored.folder}")
+        assign_arrays(variables, restored.arrays, file=f"{run.url}/{restored.folder}")
         state = TrainingState.from_json(restored.state, is_chief=rank == 0)
         if rank == 0:
             events.write(
@@ -73,7 +76,7 @@ def open_session(
             )
     record = restored.state if restored is not None else {}
     is_undone = job.train.on_divergence == "skip"
-    undo = Undo(devices.strategy, [*model.variables, *optimizer.variables]) if is_undone else None
+    undo = Undo(devices.strategy, variables) if is_undone else None
     parts = LoopParts(
         job=job,
         run=run,
@@ -81,6 +84,7 @@ def open_session(
         data=data,
         model=model,
         optimizer=optimizer,
+        averages=averages,
         steps=Steps(
             model,
             optimizer,
@@ -90,6 +94,8 @@ def open_session(
             local_replicas=devices.local_replicas,
             worker=rank,
             lane_places=job.train.global_batch_size // (getattr(job.data.order, "lanes", None) or 1),
+            clip_norm=job.train.clip_norm,
+            averages=averages,
             undo=undo,
         ),
         divergence=Divergence(job.train, run, events if rank == 0 else None, towers_of(model)),
@@ -146,8 +152,7 @@ def _build(job: TrainJob, data: Prepared, devices: Devices) -> tuple[Any, Any]:
             classes=len(data.labels),
             seed=job.seed,
         )
-        optimizer = build_optimizer(job.train.optimizer)
-        optimizer.build(model.trainable_variables)
+        optimizer = build_optimizer(job.train, model.trainable_variables, rows=data.train.rows)
     return model, optimizer
 
 

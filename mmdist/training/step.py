@@ -20,6 +20,8 @@ from mmdist.data.batches import Batch
 from mmdist.models.tasks import classification_sums
 from mmdist.models.tensors import to_tensor
 from mmdist.spec.augment import AugmentSpec
+from mmdist.training.averages import Averages
+from mmdist.training.clipping import reduce_and_clip, take_reduced_gradients
 from mmdist.training.undo import Undo, part_of, towers_of
 
 __all__ = ["StepSums", "Steps"]
@@ -67,6 +69,8 @@ class Steps:
         local_replicas: Replicas in this worker.
         worker: Number of this worker.
         lane_places: Places of each lane in a batch, among which rows are mixed; None where a batch is one lane.
+        clip_norm: Largest norm of all gradients together.
+        averages: Averages of the weights, which follow each step.
         undo: Undoes steps that diverge.
     """
 
@@ -81,6 +85,8 @@ class Steps:
         local_replicas: int,
         worker: int,
         lane_places: int | None = None,
+        clip_norm: float | None = None,
+        averages: Averages | None = None,
         undo: Undo | None = None,
     ) -> None:
         self._model = model
@@ -91,7 +97,11 @@ class Steps:
         self._local_replicas = local_replicas
         self._first_replica = worker * local_replicas
         self._lane_places = lane_places
+        self._clip_norm = clip_norm
+        self._averages = averages
         self._undo = undo
+        if clip_norm is not None:
+            take_reduced_gradients(optimizer)
         self.towers = towers_of(model)
         """Parts of the model that have weights."""
         self.handover_s = 0.0
@@ -133,6 +143,8 @@ class Steps:
         kept = self._undo.take() if self._undo is not None else []
         sums = self._strategy.run(self._train_replica, args=(inputs,))
         total = self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+        if self._averages is not None:
+            self._averages.follow(self._optimizer.iterations)
         if self._undo is not None:
             self._undo.give_back(kept, total[StepSums._fields.index("broken")] > 0)
         return total
@@ -151,8 +163,10 @@ class Steps:
                 loss += tf.add_n(self._model.losses) / float(self._strategy.num_replicas_in_sync)
         variables = self._model.trainable_variables
         gradients = tape.gradient(loss, variables)
-        self._optimizer.apply(gradients, variables)
         sums = [_sum(gradient) for gradient in gradients]
+        if self._clip_norm is not None:
+            gradients = reduce_and_clip(gradients, self._clip_norm)
+        self._optimizer.apply(gradients, variables)
         counted = _counted(inputs, loss_sum, correct, loss + tf.add_n(sums))
         return tf.concat([counted, self._broken_towers(sums)], axis=0)
 

@@ -10,7 +10,7 @@ from mmdist.errors import DataRefusedError, Place
 from mmdist.training.step import StepSums
 
 if TYPE_CHECKING:
-    from mmdist.training.loop import LoopParts
+    from mmdist.training.parts import LoopParts
 
 __all__ = ["validate"]
 
@@ -31,7 +31,10 @@ def validate(parts: "LoopParts", epoch: int, on_batch: Callable[[StepSums, Batch
     loss_sum = correct = rows = set_aside = 0.0
     ledger = EpochLedger(epoch)
     plan = StoragePlan(dataset.index.rows, parts.job.train.global_batch_size)
-    with BatchStream(dataset, plan, parts.data.collator, lanes=parts.validation_places) as batches:
+    with (
+        parts.averages.in_use(),
+        BatchStream(dataset, plan, parts.data.collator, lanes=parts.validation_places) as batches,
+    ):
         for batch in batches:
             budget.add(batch.bad)
             ledger.add(batch.ledger)

@@ -25,7 +25,7 @@ from mmdist.spec.job import TrainJob
 from mmdist.storage import EventWriter, Store
 from mmdist.training.devices import Devices
 from mmdist.training.heartbeat import Heartbeat
-from mmdist.training.loop import LoopParts
+from mmdist.training.parts import LoopParts
 from mmdist.training.prepare import Prepared
 from mmdist.training.session import close_parts, open_session
 from mmdist.training.step import StepSums
@@ -88,7 +88,7 @@ class _Side:
 
     @property
     def variables(self) -> list[Any]:
-        return [*self.parts.model.variables, *self.parts.optimizer.variables]
+        return self.parts.variables
 
     def unlike(self) -> list[str]:
         """Names of variables, gradients among them, that replicas hold different copies of."""

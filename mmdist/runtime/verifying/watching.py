@@ -121,7 +121,7 @@ def train_watched(
     """
     parts, state = open_session(job, run, events, data, devices, heartbeat, rank=0, workers=1, restart=0)
     try:
-        variables = [*parts.model.variables, *parts.optimizer.variables]
+        variables = parts.variables
         steps = WatchedSteps(parts.steps, variables, recording, pause_after=pause_after)
         digests, _ = steps.look()
         of_model = len(parts.model.variables)

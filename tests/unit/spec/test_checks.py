@@ -161,3 +161,11 @@ def test_more_workers_at_least_than_in_all(refusal: Refusal) -> None:
     assert refusal(text) == (
         "job.yaml:6:38: resources.min_workers is above resources.workers\n  expected: at most 2\n  received: 3"
     )
+
+
+def test_a_warm_up_ends_before_training_does(refusal: Refusal) -> None:
+    optimizer = "{type: adam, schedule: {type: cosine, warmup_epochs: 3}}"
+    message = refusal(TRAIN + f"train: {{epochs: 3, optimizer: {optimizer}}}\n")
+    assert message.startswith("job.yaml:6:")
+    assert "the warm-up takes the whole training" in message
+    assert "expected: fewer than the 3 epochs of `train.epochs`" in message

@@ -9,6 +9,8 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import numpy as np
 
 SIDE, CLASSES, ROWS = 8, 3, 32
+CLIP_NORM = 0.05
+"""Far below that of any of the steps."""
 REAL = (32, 20, 9, 32)
 """Rows that count of each batch; the third leaves the second half of the places without any."""
 
@@ -69,19 +71,39 @@ def main() -> None:
     import keras
 
     from mmdist.models.arrays import read_variables
+    from mmdist.spec.train import AveragesSpec
+    from mmdist.training.averages import Averages
     from mmdist.training.step import Steps, StepSums
 
     with devices.strategy.scope():
         model = build_model(synchronized=kind != "unsynchronized")
-        optimizer = keras.optimizers.SGD(0.05) if kind == "sgd" else keras.optimizers.Adam(0.01)
+        optimizer = keras.optimizers.Adam(0.01)
+        if kind in ("sgd", "held", "held apart"):
+            norm = CLIP_NORM if kind == "held apart" else None
+            optimizer = keras.optimizers.SGD(0.05, global_clipnorm=norm)
         optimizer.build(model.trainable_variables)
-    steps = Steps(model, optimizer, devices.strategy, augmentations=(), seed=0, local_replicas=replicas, worker=rank)
+    is_held = kind in ("held", "held apart")
+    averages = Averages(devices.strategy, model.trainable_variables, AveragesSpec() if is_held else None)
+    steps = Steps(
+        model,
+        optimizer,
+        devices.strategy,
+        augmentations=(),
+        seed=0,
+        local_replicas=replicas,
+        worker=rank,
+        clip_norm=CLIP_NORM if kind == "held" else None,
+        averages=averages,
+    )
     sums = []
     for batch in batches():
         own = part_of(batch, rank, workers)
         sums.append(StepSums.of(steps.train(own, epoch=0, stop=rank == workers - 1 and batch.index == 1)))
-    sums += [StepSums.of(steps.validate(part_of(batch, rank, workers))) for batch in batches()]
-    arrays = {f"v{number:02d}": array for number, array in enumerate(read_variables([*model.variables]))}
+    with averages.in_use():
+        sums += [StepSums.of(steps.validate(part_of(batch, rank, workers))) for batch in batches()]
+    arrays = {
+        f"v{number:02d}": array for number, array in enumerate(read_variables([*model.variables, *averages.variables]))
+    }
     np.savez(path, sums=np.array([each[:4] for each in sums]), **arrays)
 
 

@@ -1,7 +1,7 @@
 """However replicas are arranged in workers, a step updates alike: two workers bit for bit like two replicas of one.
 
 The model has batch normalization over all replicas, L1 and L2; the batches are masked and short, and in one of them
-the second worker has no row that counts.
+the second worker has no row that counts. `held` clips the gradients of all replicas together and averages the weights.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-TOLERANCE = {"sgd": 5e-7, "adam": 1e-5}
+TOLERANCE = {"sgd": 5e-7, "held": 5e-7, "adam": 1e-5}
 """Of weights after 4 steps at learning rates of 0.05 and 0.01. Adam divides by small numbers at its first steps."""
 PROGRAM = Path(__file__).with_name("arranged_steps.py")
 ROOT = Path(__file__).resolve().parents[3]
@@ -98,8 +98,19 @@ def test_the_tolerance_sees_batch_normalization_that_is_not_synchronized(folder,
     assert furthest(alone, trained(folder, 1, 2, "unsynchronized")) > 100 * TOLERANCE["adam"]
 
 
+def test_clipping_and_averages_are_the_same_in_two_workers_two_replicas_and_one_device(folder):
+    alone, two_replicas = (trained(folder, 1, replicas, "held") for replicas in (1, 2))
+    assert 0 < furthest(alone, two_replicas) < TOLERANCE["held"]
+    assert_same(two_replicas, trained(folder, 2, 1, "held"))
+
+
+def test_the_tolerance_sees_gradients_that_each_replica_clips_for_itself(folder):
+    alone, two_replicas = (trained(folder, 1, replicas, "held apart") for replicas in (1, 2))
+    assert furthest(alone, two_replicas) > 100 * TOLERANCE["held"]
+
+
 @pytest.mark.campaign
-@pytest.mark.parametrize("kind", ["sgd", "adam"])
+@pytest.mark.parametrize("kind", ["sgd", "held", "adam"])
 @pytest.mark.parametrize(("workers", "replicas"), [(1, 2), (1, 4), (2, 1), (2, 2), (4, 1)])
 def test_any_arrangement_agrees_with_one_device(folder, kind, workers, replicas):
     distance = furthest(trained(folder, 1, 1, kind), trained(folder, workers, replicas, kind))

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from tiny_runs import BATCHES, TRAIN_ROWS, events, job_dict, run_worker, start_worker, write_data, write_run
 
+from mmdist.models import load_artifact
 from mmdist.storage import open_store
 from mmdist.training.checkpoint import committed_checkpoints, read_checkpoint
 
@@ -23,7 +24,12 @@ KILL_AT = 2 * BATCHES - 1
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The same job left alone, stopped and resumed, killed and resumed, and resumed without its seeds."""
     root = tmp_path_factory.mktemp("runs")
-    job = job_dict(write_data(root / "data"))
+    job = job_dict(
+        write_data(root / "data"),
+        train__optimizer={"type": "adamw", "learning_rate": 0.01, "schedule": {"type": "cosine", "warmup_epochs": 0.5}},
+        train__clip_norm=0.5,
+        train__averages={"decay": 0.9},
+    )
     found = {name: write_run(root / name, job) for name in ("alone", "stopped", "killed")}
     assert run_worker(found["alone"], attempt=1)[0] == 0
     code, said = run_worker(found["stopped"], attempt=1, fault=f"stop:{STOP_AT}")
@@ -108,6 +114,17 @@ def test_weights_slots_seeds_and_history_are_bit_identical(runs, name):
     assert [len(state.state["history"]) for state in (expected, received)] == [3, 3]
     same = [(run / "model" / "weights.safetensors").read_bytes() for run in (runs["alone"], runs[name])]
     assert same[0] == same[1]
+
+
+@pytest.mark.parametrize("name", ["alone", "stopped"])
+def test_the_model_is_made_of_the_averages_of_the_best_checkpoint(runs, name):
+    store = open_store(str(runs[name]))
+    best = read_checkpoint(store, last(runs[name]).state["best"][0]["folder"]).arrays
+    weights = load_artifact(store, "model").weights
+    for weight, average in zip(weights, best[-len(weights) :], strict=True):
+        np.testing.assert_array_equal(weight, average)
+    largest = max(weights, key=lambda weight: weight.nbytes)
+    assert not any(np.array_equal(largest, other) for other in best[: -len(weights)])
 
 
 @pytest.mark.parametrize("name", ["alone", "stopped", "killed"])
