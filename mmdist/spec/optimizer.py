@@ -50,26 +50,25 @@ class _Scheduled(Spec):
     """How the learning rate changes; without it, it stays."""
 
 
-class AdamSpec(_Scheduled):
+class _Moments(_Scheduled):
+    learning_rate: PositiveFloat = 0.001
+    beta_1: Momentum = 0.9
+    beta_2: Momentum = 0.999
+    epsilon: PositiveFloat = 1e-7
+
+
+class AdamSpec(_Moments):
     """Adam (arXiv:1412.6980)."""
 
     type: Literal["adam"] = "adam"
-    learning_rate: PositiveFloat = 0.001
-    beta_1: Momentum = 0.9
-    beta_2: Momentum = 0.999
-    epsilon: PositiveFloat = 1e-7
 
 
-class AdamWSpec(_Scheduled):
+class AdamWSpec(_Moments):
     """Adam with decoupled weight decay (arXiv:1711.05101)."""
 
     type: Literal["adamw"] = "adamw"
-    learning_rate: PositiveFloat = 0.001
     weight_decay: NonNegativeFloat = 0.01
     """Share of a weight, times the learning rate, taken off at each step; biases and scales are left alone."""
-    beta_1: Momentum = 0.9
-    beta_2: Momentum = 0.999
-    epsilon: PositiveFloat = 1e-7
 
 
 class SGDSpec(_Scheduled):
@@ -84,16 +83,12 @@ class SGDSpec(_Scheduled):
     """Share of a weight, times the learning rate, taken off at each step; biases and scales are left alone."""
 
 
-class LAMBSpec(_Scheduled):
+class LAMBSpec(_Moments):
     """Adam with a rate of its own per layer, for large batches (arXiv:1904.00962)."""
 
     type: Literal["lamb"] = "lamb"
-    learning_rate: PositiveFloat = 0.001
     weight_decay: NonNegativeFloat = 0.01
     """Share of a weight, times the learning rate, taken off at each step; biases and scales are left alone."""
-    beta_1: Momentum = 0.9
-    beta_2: Momentum = 0.999
-    epsilon: PositiveFloat = 1e-7
 
 
 class LionSpec(_Scheduled):
