@@ -11,7 +11,7 @@ from tensorflow.python.distribute.collective_all_reduce_strategy import Collecti
 
 from mmdist.data.stream import default_threads
 from mmdist.errors import Place, ResourceError
-from mmdist.models.layers import seed_for
+from mmdist.models.seeds import seed_for
 from mmdist.spec.resources import ResourcesSpec
 
 __all__ = ["Devices", "set_up_devices"]

@@ -5,7 +5,8 @@ from typing import Any
 
 import keras
 
-from mmdist.models.layers import ReplicaDropout, TowerOutput
+from mmdist.models.draws import Dropout
+from mmdist.models.layers import TowerOutput
 from mmdist.spec.model import ConcatSpec, RegularizationSpec
 
 __all__ = ["ConcatFusion"]
@@ -23,7 +24,7 @@ class ConcatFusion(keras.layers.Layer):
     def __init__(self, spec: ConcatSpec, *, regularization: RegularizationSpec, seed: int) -> None:
         super().__init__(name="fusion")
         self.spec = spec
-        self.drop = ReplicaDropout(regularization.dropout, seed=seed, name="fusion_dropout")
+        self.drop = Dropout(regularization.dropout, seed=seed, name="fusion_dropout")
 
     def call(self, towers: Sequence[TowerOutput], training: bool = False) -> Any:
         """One output per tower, pooled (B, D_i): the fused vector float (B, sum of D_i)."""

@@ -5,7 +5,9 @@ from typing import Any
 import keras
 
 from mmdist.errors import JobFileError, Place
-from mmdist.models.layers import ReplicaDropout, StandIn, TowerOutput, glorot, kernel_penalty
+from mmdist.models.draws import Dropout
+from mmdist.models.layers import StandIn, TowerOutput, kernel_penalty
+from mmdist.models.seeds import glorot
 from mmdist.spec.checks import smallest_image_px
 from mmdist.spec.model import CNNSpec, RegularizationSpec
 
@@ -53,7 +55,7 @@ class CNNTower(keras.layers.Layer):
             kernel_regularizer=penalty,
             name="dense",
         )
-        self.drop = ReplicaDropout(regularization.dropout, seed=seed, name="image_dropout")
+        self.drop = Dropout(regularization.dropout, seed=seed, name="image_dropout")
         self.stand_in = StandIn(spec.units)
 
     def call(self, image_BHWC: Any, present_B: Any, training: bool = False) -> TowerOutput:

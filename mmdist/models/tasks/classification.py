@@ -4,7 +4,8 @@ from typing import Any
 
 import keras
 
-from mmdist.models.layers import glorot, kernel_penalty
+from mmdist.models.layers import kernel_penalty
+from mmdist.models.seeds import glorot
 from mmdist.spec.model import RegularizationSpec
 
 __all__ = ["ClassificationHead", "classification_sums", "probabilities"]

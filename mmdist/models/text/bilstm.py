@@ -4,7 +4,9 @@ from typing import Any
 
 import keras
 
-from mmdist.models.layers import ReplicaDropout, StandIn, TowerOutput, glorot, kernel_penalty, seed_for
+from mmdist.models.draws import Dropout
+from mmdist.models.layers import StandIn, TowerOutput, kernel_penalty
+from mmdist.models.seeds import glorot, seed_for
 from mmdist.spec.model import BiLSTMSpec, RegularizationSpec
 
 __all__ = ["BiLSTMTower"]
@@ -41,7 +43,7 @@ class BiLSTMTower(keras.layers.Layer):
             kernel_regularizer=kernel_penalty(regularization),
             name="dense",
         )
-        self.drop = ReplicaDropout(regularization.dropout, seed=seed, name="text_dropout")
+        self.drop = Dropout(regularization.dropout, seed=seed, name="text_dropout")
         self.stand_in = StandIn(spec.units)
 
     def call(self, text_BT: Any, present_B: Any, training: bool = False) -> TowerOutput:

@@ -56,8 +56,6 @@ def compare_replicas(
 ) -> None:
     """Trains an epoch on one device and on all of them, and writes down how far each step is apart."""
     tf.config.experimental.enable_tensor_float_32_execution(False)
-    regularization = job.model.regularization.model_copy(update={"dropout": 0.0})
-    job = job.model_copy(update={"model": job.model.model_copy(update={"regularization": regularization})})
     one_device = replace(
         devices, strategy=tf.distribute.MirroredStrategy(devices.names[:1]), local_replicas=1, replicas=1
     )

@@ -73,8 +73,7 @@ def _judge_steps(check: Check, pairs: list[dict[str, Any]], count: int, toleranc
     check.facts |= {"update": update, "weights": len(pairs[0]["gradients"])}
     check.found.append(
         f"{len(pairs)} steps, each from the same bits, {check.facts['rows']} rows: loss within {loss:.1e}, gradients "
-        f"of {len(pairs[0]['gradients'])} weights within {gradient:.1e} (worst: {name}), updates within {update:.1e}; "
-        "dropout is off here, for each replica draws masks of its own"
+        f"of {len(pairs[0]['gradients'])} weights within {gradient:.1e} (worst: {name}), updates within {update:.1e}"
     )
     if not check.causes:
         check.found.append("after each step, all variables and gradients alike on all replicas, bit for bit")

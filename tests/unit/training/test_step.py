@@ -54,7 +54,7 @@ def trained(
     spec = ModelSpec(
         image=CNNSpec(filters=(4, 8), units=8),
         text=BiLSTMSpec(embedding=6, lstm_units=4, units=6),
-        regularization=RegularizationSpec(l2=l2),
+        regularization=RegularizationSpec(l2=l2, dropout=0.3),
     )
     with strategy.scope():
         model = build_model(
