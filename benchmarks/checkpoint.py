@@ -175,11 +175,16 @@ def determinism_worker() -> None:
     import keras
 
     from mmdist.models.build import build_model
+    from mmdist.models.facts import DataFacts
+    from mmdist.models.tasks import build_task
     from mmdist.spec.model import BiLSTMSpec, CNNSpec, ModelSpec
+    from mmdist.spec.task import ClassificationSpec
 
     keras.utils.set_random_seed(0)
     spec = ModelSpec(image=CNNSpec(), text=BiLSTMSpec())
-    model = build_model(spec, image_size=(64, 64), text_tokens=20, vocabulary=1000, classes=8, seed=0)
+    facts = DataFacts(image_size=(64, 64), text_tokens=20, vocabulary=1000, labels=tuple("abcdefgh"))
+    task = build_task(ClassificationSpec(), facts, regularization=spec.regularization, seed=0)
+    model = build_model(spec, task, facts, seed=0)
     optimizer = keras.optimizers.Adam()
     draw = np.random.default_rng(0)
     rows = {

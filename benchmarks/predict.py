@@ -51,6 +51,8 @@ def write_model(folder: Path) -> None:
     from mmdist.data.tokenizer import Tokenizer
     from mmdist.models import ArtifactInfo, save_artifact
     from mmdist.models.build import build_model
+    from mmdist.models.facts import DataFacts
+    from mmdist.models.tasks import build_task
     from mmdist.spec.data import ColumnsSpec, ImageSpec
     from mmdist.spec.model import ModelSpec
     from mmdist.spec.task import ClassificationSpec
@@ -59,8 +61,10 @@ def write_model(folder: Path) -> None:
 
     text = TextSpec(tokens=16, vocabulary=4_000)
     tokenizer = Tokenizer.learn(WORDS, text)
-    facts = {"image_size": (SIDE, SIDE), "text_tokens": 16, "vocabulary": tokenizer.size, "classes": LABELS}
-    model = build_model(ModelSpec(), **facts, seed=0)
+    labels = tuple(f"label-{number}" for number in range(LABELS))
+    facts = DataFacts(image_size=(SIDE, SIDE), text_tokens=16, vocabulary=tokenizer.size, labels=labels)
+    task = build_task(ClassificationSpec(), facts, regularization=ModelSpec().regularization, seed=0)
+    model = build_model(ModelSpec(), task, facts, seed=0)
     info = ArtifactInfo(
         run_id="benchmark",
         step=0,
@@ -70,7 +74,7 @@ def write_model(folder: Path) -> None:
         text=text,
         vocabulary=tokenizer.size,
         tokenizer_sha256=tokenizer.sha256,
-        labels=tuple(f"label-{number}" for number in range(LABELS)),
+        labels=labels,
         task=ClassificationSpec(),
         model=ModelSpec(),
         seed=0,

@@ -125,6 +125,7 @@ def demo_job(train: str, validation: str, options: argparse.Namespace) -> TrainJ
 def keras_epoch(data: Prepared, job: TrainJob, devices: Any) -> Any:
     """A function that fits one epoch and returns rows per second."""
     from mmdist.models.build import build_model
+    from mmdist.models.tasks import build_task
 
     arrays: dict[str, Any] = {}
     with scan(data.train, data.collator, data.train.rows) as batches:
@@ -133,18 +134,12 @@ def keras_epoch(data: Prepared, job: TrainJob, devices: Any) -> Any:
     arrays |= {"image_present": batch.image_present, "text": batch.text, "text_present": batch.text_present}
     label = batch.label
     with devices.strategy.scope():
-        model = build_model(
-            job.model,
-            image_size=(64, 64),
-            text_tokens=16,
-            vocabulary=data.tokenizer.size,
-            classes=len(data.labels),
-            seed=0,
-        )
+        task = build_task(job.task, data.facts, regularization=job.model.regularization, seed=0)
+        model = build_model(job.model, task, data.facts, seed=0)
         # Under this strategy `fit` refuses inputs of type bool.
         inputs = {name: keras.Input(part.shape[1:], dtype=fit_type(part), name=name) for name, part in arrays.items()}
         ready = {name: keras.ops.cast(part, model.input[name].dtype) for name, part in inputs.items()}
-        model = keras.Model(inputs, model(ready))
+        model = keras.Model(inputs, model(ready)["logits"])
         model.compile(
             keras.optimizers.Adam(0.001),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),

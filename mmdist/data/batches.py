@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +61,18 @@ class Batch:
     bad: list[BadRow]
     """The rows of this batch that were set aside, by place."""
     ledger: LedgerDelta
+
+    def inputs(self) -> dict[str, npt.NDArray[Any]]:
+        """What a model may be shown, by name: of each modality that the job reads, its arrays and where it is present.
+
+        `image` uint8 (B, H, W, 3), `image_present` bool (B,), `text` int32 (B, T), `text_present` bool (B,).
+        """
+        arrays: dict[str, npt.NDArray[Any]] = {}
+        if self.image is not None:
+            arrays |= {"image": self.image, "image_present": self.image_present}
+        if self.text is not None:
+            arrays |= {"text": self.text, "text_present": self.text_present}
+        return arrays
 
     @property
     def size(self) -> int:

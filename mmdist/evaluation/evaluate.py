@@ -25,9 +25,8 @@ from mmdist.storage import Store
 __all__ = ["PredictFn", "dataset_facts", "evaluate_model"]
 
 Arrays = Mapping[str, npt.NDArray[Any]]
-PredictFn = Callable[[Arrays], npt.NDArray[np.float32]]
-"""From a batch's `image` uint8 (B, H, W, 3), `image_present` bool (B,), `text` int32 (B, T) and `text_present` bool
-(B,), those that the batch has, to probabilities float32 (B, C)."""
+PredictFn = Callable[[Arrays], dict[str, npt.NDArray[Any]]]
+"""From a batch's `inputs()` to the task's answers by name, `probabilities` float32 (B, C) among them."""
 
 
 def evaluate_model(
@@ -155,9 +154,9 @@ class _Pass:
         places = np.flatnonzero(batch.mask)
         if not len(places) or batch.label is None:
             return
-        arrays = _arrays(batch)
-        modalities = [name for name in ("image", "text") if name in arrays]
-        probabilities = self._predict_fn(arrays)[places]
+        arrays = batch.inputs()
+        modalities = [name for name in arrays if f"{name}_present" in arrays]
+        probabilities = self._predict_fn(arrays)["probabilities"][places]
         scores = score_rows(batch.label[places], probabilities)
         rows = batch.row[places]
         texts = self._texts.of(rows)
@@ -168,17 +167,8 @@ class _Pass:
         for name in modalities:
             self.present[name] += int(arrays[f"{name}_present"][places].sum())
             if len(modalities) > 1:
-                hidden = self._predict_fn(_without(arrays, name))[places]
+                hidden = self._predict_fn(_without(arrays, name))["probabilities"][places]
                 self.withheld.setdefault(name, []).append(score_rows(batch.label[places], hidden))
-
-
-def _arrays(batch: Batch) -> dict[str, npt.NDArray[Any]]:
-    arrays: dict[str, npt.NDArray[Any]] = {}
-    if batch.image is not None:
-        arrays |= {"image": batch.image, "image_present": batch.image_present}
-    if batch.text is not None:
-        arrays |= {"text": batch.text, "text_present": batch.text_present}
-    return arrays
 
 
 def _without(arrays: Arrays, modality: str) -> dict[str, npt.NDArray[Any]]:

@@ -20,7 +20,7 @@ def curve_svg(epochs: Sequence[dict[str, Any]], metric: str, chosen: int | None)
 
     Args:
         epochs: As `read_history` gives them.
-        metric: `loss` or `accuracy`.
+        metric: `loss`, or a metric of the task.
         chosen: The epoch (from 1) to mark.
     """
     sides = [("train", "training", COLORS["second"]), ("val", "validation", COLORS["first"])]

@@ -1,6 +1,7 @@
 """The curves of a training: one value per metric and epoch, from the metrics that the run recorded."""
 
 import math
+import re
 from typing import Any
 
 import pyarrow as pa
@@ -12,16 +13,17 @@ from mmdist.storage import Store
 __all__ = ["best_epoch", "read_history"]
 
 _FOLDER = "metrics"
-_NAMES = ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
+_NAME = re.compile(r"^(train|val)/")
+_ALWAYS = ("train/loss", "val/loss")
 
 
 def read_history(run: Store) -> tuple[list[dict[str, Any]], list[str]]:
     """The curves, and the files that could not be read.
 
     Returns:
-        By epoch, `epoch` (from 1) and each of `train/loss`, `train/accuracy`, `val/loss`, `val/accuracy`: the value
-        of the epoch's last step, None where there is none. Where an attempt repeated a step of another, the later
-        one counts.
+        By epoch, `epoch` (from 1), `train/loss`, `val/loss` and whatever else was counted of the two splits: the
+        value of the epoch's last step, None where there is none. Where an attempt repeated a step of another, the
+        later one counts.
     """
     values: dict[tuple[str, int], dict[int, float]] = {}
     unreadable = []
@@ -35,12 +37,12 @@ def read_history(run: Store) -> tuple[list[dict[str, Any]], list[str]]:
             unreadable.append(entry.path)
             continue
         for record in records:
-            if record["name"] in _NAMES:
+            if _NAME.match(record["name"]):
                 values.setdefault((record["name"], record["epoch"]), {})[record["step"]] = record["value"]
     epochs = sorted({epoch for _, epoch in values})
+    names = dict.fromkeys((*_ALWAYS, *sorted({name for name, _ in values})))
     history = [
-        {"epoch": epoch + 1, **{name: _last_value(values.get((name, epoch), {})) for name in _NAMES}}
-        for epoch in epochs
+        {"epoch": epoch + 1, **{name: _last_value(values.get((name, epoch), {})) for name in names}} for epoch in epochs
     ]
     return history, unreadable
 

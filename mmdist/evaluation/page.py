@@ -60,11 +60,12 @@ def render_page(report: Mapping[str, Any], mistakes: Sequence[Mapping[str, Any]]
 
 
 def _curves(history: Mapping[str, Any]) -> list[dict[str, Any]]:
+    names = dict.fromkeys(name.partition("/")[2] for point in history["epochs"] for name in point if "/" in name)
     curves = []
-    for metric, name in (("loss", "Loss"), ("accuracy", "Accuracy")):
-        svg = curve_svg(history["epochs"], metric, history["chosen"]) if history["epochs"] else None
+    for metric in names:
+        svg = curve_svg(history["epochs"], metric, history["chosen"])
         if svg is not None:
-            curves.append({"name": name, "svg": Markup(svg)})
+            curves.append({"name": metric.replace("_", " ").capitalize(), "svg": Markup(svg)})
     return curves
 
 

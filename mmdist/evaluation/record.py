@@ -117,7 +117,7 @@ def _chosen_epoch(
     if history and isinstance(epoch, int):
         return epoch + 1
     keep_best = (job.get("train") or {}).get("checkpoint", {}).get("keep_best") or {}
-    return best_epoch(history, keep_best.get("metric", "val/accuracy"), keep_best.get("mode", "max"))
+    return best_epoch(history, keep_best.get("metric") or "val/loss", keep_best.get("mode") or "min")
 
 
 def _read_ledger(run: Store) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mmdist.errors import DataRefusedError, Place
 from mmdist.models.arrays import assign_arrays, describe, pack_arrays, unpack_arrays
+from mmdist.models.facts import DataFacts
 from mmdist.spec.data import ColumnsSpec, ImageSpec
 from mmdist.spec.model import ModelSpec
 from mmdist.spec.task import TaskSpec
@@ -61,6 +62,16 @@ class ArtifactInfo(BaseModel):
     seed: int
     weights: tuple[WeightInfo, ...] = ()
 
+    @property
+    def facts(self) -> DataFacts:
+        """What the model is built for."""
+        return DataFacts(
+            image_size=self.image.size if self.image is not None else None,
+            text_tokens=self.text.tokens if self.text is not None else None,
+            vocabulary=self.vocabulary,
+            labels=self.labels,
+        )
+
 
 @dataclass(frozen=True)
 class Artifact:
@@ -76,16 +87,16 @@ class Artifact:
         """The keras.Model with its weights. Raises DataRefusedError where they do not fit the spec."""
         from mmdist.models.build import build_model
 
-        model = build_model(
-            self.info.model,
-            image_size=self.info.image.size if self.info.image is not None else None,
-            text_tokens=self.info.text.tokens if self.info.text is not None else None,
-            vocabulary=self.info.vocabulary,
-            classes=len(self.info.labels),
-            seed=self.info.seed,
-        )
+        model = build_model(self.info.model, self.build_task(), self.info.facts, seed=self.info.seed)
         assign_arrays(model.weights, self.weights, file=f"{self.url}/{WEIGHTS}")
         return model
+
+    def build_task(self) -> Any:
+        """The task that the model was trained for: a `mmdist.models.tasks.Task`."""
+        from mmdist.models.tasks import build_task
+
+        info = self.info
+        return build_task(info.task, info.facts, regularization=info.model.regularization, seed=info.seed)
 
 
 def save_artifact(

@@ -89,7 +89,7 @@ class Predictor:
         _set_devices(self.setup)
         from mmdist.models.build import make_predict_fn
 
-        return dataset, artifact, make_predict_fn(artifact.build())
+        return dataset, artifact, make_predict_fn(artifact.build(), artifact.build_task())
 
 
 def read_reply(reply: bytes) -> ShardRecord:
@@ -119,7 +119,7 @@ def predict_range(
         dataset: Where they are read from.
         collator: Reads them into batches; one without labels.
         info: The model's facts.
-        forward: From the model's inputs to probabilities float32 (B, C).
+        forward: From the model's inputs to its answers, `probabilities` float32 (B, C).
         output: Where the shard goes.
         batch_size: B.
         stop: Asked between batches.
@@ -135,7 +135,7 @@ def predict_range(
     groups = range(range_.first_group, range_.stop_group)
     with scan(dataset, collator, batch_size, groups=groups) as batches:
         for batch in batches:
-            parts.append(_rows(batch, forward(_inputs(batch, info)), info.labels, schema))
+            parts.append(_rows(batch, forward(_inputs(batch, info))["probabilities"], info.labels, schema))
             ledger.add(batch.ledger)
             bad.extend(batch.bad)
             stop.check()

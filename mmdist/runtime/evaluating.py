@@ -81,7 +81,7 @@ def evaluate(run: Store, model_run: Store, events: EventWriter) -> dict[str, Any
 
         heartbeat.begin("evaluate")
         result = evaluate_model(
-            _complete(make_predict_fn(model), info),
+            _complete(make_predict_fn(model, artifact.build_task()), info),
             dataset,
             Collator(
                 columns=columns,
@@ -130,7 +130,7 @@ def _columns(columns: ColumnsSpec, info: ArtifactInfo) -> ColumnsSpec:
 def _complete(predict_fn: PredictFn, info: ArtifactInfo) -> PredictFn:
     """Feeds a modality that the model reads and the job does not as absent in every row."""
 
-    def complete(arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+    def complete(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         rows = len(next(iter(arrays.values())))
         whole = dict(arrays)
         if info.image is not None and "image" not in whole:

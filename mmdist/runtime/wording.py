@@ -72,8 +72,8 @@ def epoch_line(facts: Mapping[str, Any]) -> str:
     parts = [f"epoch {facts.get('epoch')}" + (f"/{total}" if total else "")]
     parts += [
         f"{name} {numbers[name]:.4f}"
-        for name in ("train/loss", "train/accuracy", "val/loss", "val/accuracy")
-        if _is_number(numbers.get(name))
+        for name in numbers
+        if name.startswith(("train/", "val/")) and _is_number(numbers[name])
     ]
     if _is_number(numbers.get("rows_per_s")):
         parts.append(f"{numbers['rows_per_s']:,.0f} rows/s")

@@ -8,7 +8,9 @@ from mmdist.spec.base import Spec
 from mmdist.spec.data import CacheSpec, InputDataSpec, LanesOrderSpec, TrainDataSpec
 from mmdist.spec.importing import FolderSourceSpec, ImportSpec, TableSourceSpec, TfdsSourceSpec
 from mmdist.spec.job import EvaluateJob, ImportJob, JobSpec, PredictJob, TrainJob
+from mmdist.spec.metrics import resolved_rule
 from mmdist.spec.resources import ResourcesSpec
+from mmdist.spec.task import TaskSpec
 from mmdist.spec.train import TrainSpec
 
 __all__ = ["DEFAULT_LANES", "absolute", "known_replicas", "resolve_job", "resolved_lanes"]
@@ -50,6 +52,7 @@ def resolve_job(job: JobSpec) -> JobSpec:
                 job,
                 import_=_resolve_import(job.import_) if job.import_ is not None else None,
                 data=_resolve_train_data(job.data, job.train),
+                train=_resolve_train(job.train, job.task),
             )
         case EvaluateJob():
             return _with(job, model=_resolve_run(job.model), data=_resolve_input(job.data))
@@ -85,6 +88,15 @@ def _resolve_train_data(data: TrainDataSpec, train: TrainSpec) -> TrainDataSpec:
         test=absolute(data.test) if data.test is not None else None,
         order=order,
         cache=_resolve_cache(data.cache),
+    )
+
+
+def _resolve_train(train: TrainSpec, task: TaskSpec) -> TrainSpec:
+    stopping = train.early_stopping
+    return _with(
+        train,
+        checkpoint=_with(train.checkpoint, keep_best=resolved_rule(train.checkpoint.keep_best, task)),
+        early_stopping=resolved_rule(stopping, task) if stopping is not None else None,
     )
 
 

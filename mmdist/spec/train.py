@@ -7,17 +7,16 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from mmdist.spec.base import Spec
 from mmdist.spec.optimizer import AdamSpec, OptimizerSpec
 
-__all__ = ["AveragesSpec", "CheckpointSpec", "EarlyStoppingSpec", "KeepBestSpec", "Metric", "TrainSpec"]
-
-Metric = Literal["val/loss", "val/accuracy", "train/loss", "train/accuracy"]
+__all__ = ["AveragesSpec", "CheckpointSpec", "EarlyStoppingSpec", "KeepBestSpec", "TrainSpec"]
 
 
 class KeepBestSpec(Spec):
     """Keeps the checkpoints with the best value of a metric."""
 
-    metric: Metric = "val/accuracy"
-    mode: Literal["min", "max"] = "max"
-    """Whether the best value is the smallest or the largest."""
+    metric: str | None = None
+    """Loss or a metric of the task, of `train` or of `val`. Default: the task's first, such as `val/accuracy`."""
+    mode: Literal["min", "max"] | None = None
+    """Whether the best value is the smallest or the largest. Default: as the metric wants it."""
     count: PositiveInt = 1
     """How many are kept."""
 
@@ -35,8 +34,10 @@ class CheckpointSpec(Spec):
 class EarlyStoppingSpec(Spec):
     """Ends training when a metric has not improved for some epochs."""
 
-    metric: Metric = "val/loss"
-    mode: Literal["min", "max"] = "min"
+    metric: str = "val/loss"
+    """Loss or a metric of the task, of `train` or of `val`."""
+    mode: Literal["min", "max"] | None = None
+    """Whether the best value is the smallest or the largest. Default: as the metric wants it."""
     patience: NonNegativeInt = 5
     """Epochs without improvement that are borne."""
     min_delta: Annotated[float, Field(ge=0.0)] = 0.0

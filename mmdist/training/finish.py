@@ -116,7 +116,7 @@ def _evaluate(parts: LoopParts) -> dict[str, Any]:
         budget.add(bad)
 
     result = evaluate_model(
-        make_predict_fn(model),
+        make_predict_fn(model, parts.task),
         dataset,
         parts.data.collator,
         spec=parts.job.evaluation,

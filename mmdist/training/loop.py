@@ -80,7 +80,7 @@ class Loop:
             self._settle(plan)
             self._epoch_pace.end()
             validated = validate(self.parts, self.state.epoch, self._after_validating)  # validate
-            metrics = {**self._train_metrics(), **validated}
+            metrics = {**self.state.totals.means("train", self.parts.task.metrics), **validated}
             self._finish_epoch(metrics)
             self._obey_stop()
             if self._is_regrouping:
@@ -137,13 +137,12 @@ class Loop:
         batch, result, spent = self._pending
         self._pending = None
         with self.parts.heartbeat.doing("collective"):
-            sums = StepSums.of(result)
+            sums = self.parts.steps.sums(result)
         if sums.broken:
             self.parts.divergence.meet(sums, batch, step=self.state.step, epoch=self.state.epoch)
-            sums = sums._replace(loss_sum=0.0, correct=0.0, rows=0.0)
-        self.state.loss_sum += sums.loss_sum
-        self.state.correct += sums.correct
-        self.state.rows += sums.rows
+            sums = sums._replace(rows=0.0)
+        else:
+            self.state.totals.add(sums)
         self.state.set_aside += int(sums.set_aside)
         self.parts.budgets["train"].bear(self.state.set_aside)
         self._is_stopping = self._is_stopping or sums.stop_votes > 0
@@ -163,10 +162,6 @@ class Loop:
             named = {"step/loss" if name == "loss" else name: value for name, value in values.items()}
             self.parts.metrics.add(named, step=self.state.step, epoch=self.state.epoch)
         self._pace = Pace()
-
-    def _train_metrics(self) -> dict[str, float]:
-        rows = max(self.state.rows, 1.0)
-        return {"train/loss": self.state.loss_sum / rows, "train/accuracy": self.state.correct / rows}
 
     def _after_validating(self, sums: StepSums, batch: Batch) -> None:
         """Stops in between when asked, before the epoch is finished."""

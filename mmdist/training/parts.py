@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmdist.data.quarantine import BadRowBudget
+from mmdist.models.tasks import Task
 from mmdist.spec.job import TrainJob
 from mmdist.storage import EventWriter, Store
 from mmdist.training.averages import Averages
@@ -28,6 +29,7 @@ class LoopParts:
     events: EventWriter
     data: Prepared
     model: Any
+    task: Task
     optimizer: Any
     averages: Averages
     steps: Steps

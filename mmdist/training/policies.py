@@ -34,13 +34,16 @@ class KeepBest:
     """Keeps the checkpoints with the best values of a metric; of equal ones, the earlier."""
 
     def __init__(self, spec: KeepBestSpec, entries: Sequence[Mapping[str, Any]] = ()) -> None:
+        if spec.metric is None:
+            raise ValueError("a rule to keep the best by needs its metric: see `resolved_rule`")
+        self._metric = spec.metric
         self._spec = spec
         self.entries: list[dict[str, Any]] = [dict(entry) for entry in entries]
         """`folder`, `step`, `epoch` and `value` of each, best first. JSON-able: the state."""
 
     def offer(self, folder: str, *, step: int, epoch: int, metrics: Mapping[str, float]) -> None:
         """Takes a checkpoint of the end of an epoch, if it is among the best."""
-        entry = {"folder": folder, "step": step, "epoch": epoch, "value": metrics[self._spec.metric]}
+        entry = {"folder": folder, "step": step, "epoch": epoch, "value": metrics[self._metric]}
         sign = 1.0 if self._spec.mode == "min" else -1.0
         ranked = sorted([*self.entries, entry], key=lambda each: sign * each["value"])
         self.entries = ranked[: self._spec.count]

@@ -11,6 +11,7 @@ from mmdist.data.labels import learn_labels
 from mmdist.data.roles import check_columns
 from mmdist.data.tokenizer import Tokenizer, learn_tokenizer
 from mmdist.errors import JobFileError, Place
+from mmdist.models.facts import DataFacts
 from mmdist.spec.job import TrainJob
 from mmdist.storage import Store, commit_anew, is_committed, read_committed
 
@@ -31,6 +32,16 @@ class Prepared:
     labels: tuple[str, ...]
     tokenizer: Tokenizer | None
     collator: Collator
+
+    @property
+    def facts(self) -> DataFacts:
+        """What the model is built for."""
+        return DataFacts(
+            image_size=self.collator.image_size,
+            text_tokens=self.tokenizer.tokens if self.tokenizer is not None else None,
+            vocabulary=self.tokenizer.size if self.tokenizer is not None else None,
+            labels=self.labels,
+        )
 
     @property
     def tokenizer_bytes(self) -> bytes | None:

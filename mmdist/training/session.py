@@ -7,8 +7,10 @@ from mmdist.data.quarantine import BadRowBudget, QuarantineWriter
 from mmdist.errors import JobFileError, Place, UsageError
 from mmdist.models.arrays import assign_arrays
 from mmdist.models.build import build_model
+from mmdist.models.tasks import Task, build_task
 from mmdist.spec.dump import job_hash
 from mmdist.spec.job import TrainJob
+from mmdist.spec.metrics import resolved_rule
 from mmdist.spec.resources import ResourcesSpec
 from mmdist.storage import EventWriter, Store
 from mmdist.training.averages import Averages
@@ -51,7 +53,8 @@ def open_session(
     """
     lanes = _own_lanes(job, devices, rank=rank, workers=workers)
     worker_places = job.train.global_batch_size // workers
-    model, optimizer = _build(job, data, devices)
+    task = build_task(job.task, data.facts, regularization=job.model.regularization, seed=job.seed)
+    model, optimizer = _build(job, task, data, devices)
     averages = Averages(devices.strategy, model.trainable_variables, job.train.averages)
     variables = [*model.variables, *optimizer.variables, *averages.variables]
     restored, known = restore_newest(run, events)
@@ -75,6 +78,7 @@ def open_session(
                 step=state.step,
             )
     record = restored.state if restored is not None else {}
+    stopping = job.train.early_stopping
     is_undone = job.train.on_divergence == "skip"
     undo = Undo(devices.strategy, variables) if is_undone else None
     parts = LoopParts(
@@ -83,10 +87,12 @@ def open_session(
         events=events,
         data=data,
         model=model,
+        task=task,
         optimizer=optimizer,
         averages=averages,
         steps=Steps(
             model,
+            task,
             optimizer,
             devices.strategy,
             augmentations=job.data.image.augment,
@@ -120,8 +126,8 @@ def open_session(
         identity=identity,
         metrics=MetricWriter(run, events.attempt, restart, tensorboard=job.train.tensorboard) if rank == 0 else None,
         checkpoints=CheckpointWriter(run, events, known) if rank == 0 else None,
-        keep_best=KeepBest(job.train.checkpoint.keep_best, record.get("best", ())),
-        early_stopping=EarlyStopping(job.train.early_stopping, record.get("early_stopping")),
+        keep_best=KeepBest(resolved_rule(job.train.checkpoint.keep_best, job.task), record.get("best", ())),
+        early_stopping=EarlyStopping(stopping and resolved_rule(stopping, job.task), record.get("early_stopping")),
     )
     return parts, state
 
@@ -142,16 +148,9 @@ def make_budget(job: TrainJob, run: Store, events: EventWriter, split: str, rows
     return BadRowBudget(job.data.max_bad_rows, rows, job.data.on_bad_row, quarantine=quarantine)
 
 
-def _build(job: TrainJob, data: Prepared, devices: Devices) -> tuple[Any, Any]:
+def _build(job: TrainJob, task: Task, data: Prepared, devices: Devices) -> tuple[Any, Any]:
     with devices.strategy.scope():
-        model = build_model(
-            job.model,
-            image_size=data.collator.image_size,
-            text_tokens=job.data.text.tokens if data.tokenizer is not None else None,
-            vocabulary=data.tokenizer.size if data.tokenizer is not None else None,
-            classes=len(data.labels),
-            seed=job.seed,
-        )
+        model = build_model(job.model, task, data.facts, seed=job.seed)
         optimizer = build_optimizer(job.train, model.trainable_variables, rows=data.train.rows)
     return model, optimizer
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmdist.data.ledger import EpochLedger
+from mmdist.training.totals import Totals
 
 __all__ = ["TrainingState"]
 
@@ -20,10 +21,8 @@ class TrainingState:
     epoch: int = 0
     """From 0; the number of epochs once all are done."""
     next_batch: int = 0
-    loss_sum: float = 0.0
+    totals: Totals = field(default_factory=Totals)
     """Of this epoch so far."""
-    correct: float = 0.0
-    rows: float = 0.0
     set_aside: int = 0
     """Rows of this epoch so far that were quarantined, over all workers."""
     ledger: EpochLedger = field(default_factory=lambda: EpochLedger(0))
@@ -37,7 +36,7 @@ class TrainingState:
         """Moves to the start of the next epoch."""
         self.epoch += 1
         self.next_batch = 0
-        self.loss_sum = self.correct = self.rows = 0.0
+        self.totals = Totals()
         self.set_aside = 0
         self.ledger = EpochLedger(self.epoch)
 
@@ -47,7 +46,7 @@ class TrainingState:
         return {
             "step": self.step,
             "cursor": {"version": CURSOR_VERSION, "epoch": self.epoch, "next_batch": self.next_batch},
-            "totals": {"loss_sum": self.loss_sum, "correct": self.correct, "rows": self.rows},
+            "totals": self.totals.to_json(),
             "ledger": ledger.state(),
             "recorded_sums": None if sums is None else {name: f"{value:016x}" for name, value in sums.items()},
             "history": self.history,
@@ -62,7 +61,7 @@ class TrainingState:
             step=int(record["step"]),
             epoch=epoch,
             next_batch=int(cursor["next_batch"]),
-            **record["totals"],
+            totals=Totals.from_json(record["totals"]),
             set_aside=int(record["ledger"]["quarantined_rows"]),
             ledger=EpochLedger.from_state(record["ledger"]) if is_chief else EpochLedger(epoch),
             recorded_sums=None if sums is None else {name: int(value, 16) for name, value in sums.items()},

@@ -17,7 +17,7 @@ import tensorflow as tf
 from mmdist.data.augmentation import Partners, augment
 from mmdist.data.augmentation_draws import augmentation_arrays
 from mmdist.data.batches import Batch
-from mmdist.models.tasks import classification_sums
+from mmdist.models.tasks import Task
 from mmdist.models.tensors import to_tensor
 from mmdist.spec.augment import AugmentSpec
 from mmdist.training.averages import Averages
@@ -33,9 +33,7 @@ class StepSums(NamedTuple):
     """What a step counted, over all replicas and workers."""
 
     loss_sum: float
-    """Cross-entropy, summed over the rows that count; without penalties."""
-    correct: float
-    """Rows whose most likely label is the right one."""
+    """The task's loss, summed over the rows that count; without penalties."""
     rows: float
     """Rows that count."""
     stop_votes: float
@@ -46,15 +44,17 @@ class StepSums(NamedTuple):
     """Places of rows that were quarantined, over all workers."""
     broken: float
     """Replicas whose loss or gradients are not finite. The loss alone does not tell: ReLU turns NaN into 0."""
+    counts: tuple[float, ...] = ()
+    """The task's metrics, by its names, summed over the rows that count."""
     broken_in: tuple[float, ...] = ()
-    """The same of each part of the model, by `Steps.towers`; only of training steps."""
+    """As `broken`, of each part of the model, by `Steps.towers`; only of training steps."""
 
     @classmethod
-    def of(cls, vector: Any) -> "StepSums":
-        """Waits for a step's result, float32 (7 + number of towers,)."""
-        numbers = [float(value) for value in vector.numpy()]
-        count = len(cls._fields) - 1
-        return cls._make((*numbers[:count], tuple(numbers[count:])))
+    def of(cls, vector: Any, *, metrics: int) -> "StepSums":
+        """Waits for a step's result, float32 (6 + number of the task's metrics + number of towers,)."""
+        numbers = tuple(float(value) for value in vector.numpy())
+        first = len(cls._fields) - 2
+        return cls._make((*numbers[:first], numbers[first : first + metrics], numbers[first + metrics :]))
 
 
 class Steps:
@@ -62,6 +62,7 @@ class Steps:
 
     Args:
         model: Made under the strategy.
+        task: What the model is trained for.
         optimizer: Built for the model's trainable variables, under the strategy.
         strategy: All replicas of all workers.
         augmentations: Changes of the training pictures.
@@ -77,6 +78,7 @@ class Steps:
     def __init__(
         self,
         model: Any,
+        task: Task,
         optimizer: Any,
         strategy: Any,
         *,
@@ -90,6 +92,7 @@ class Steps:
         undo: Undo | None = None,
     ) -> None:
         self._model = model
+        self._task = task
         self._optimizer = optimizer
         self._strategy = strategy
         self._augmentations = tuple(augmentations)
@@ -112,7 +115,7 @@ class Steps:
         self._validate = tf.function(self._validate_all, autograph=False, jit_compile=False)
 
     def train(self, batch: Batch, *, epoch: int, stop: bool = False, regroup: bool = False) -> Any:
-        """Starts a training step on this worker's part of a batch; `StepSums.of` waits for its result."""
+        """Starts a training step on this worker's part of a batch; `sums` waits for its result."""
         begun_s = time.perf_counter()
         arrays = _arrays(batch)
         if batch.image is not None:
@@ -121,6 +124,10 @@ class Steps:
         inputs = self._to_replicas(arrays, batch, stop=stop, regroup=regroup)
         self.handover_s = time.perf_counter() - begun_s
         return self._train(inputs)
+
+    def sums(self, result: Any) -> StepSums:
+        """Waits for what `train` or `validate` has started."""
+        return StepSums.of(result, metrics=len(self._task.metrics))
 
     def validate(self, batch: Batch, *, stop: bool = False) -> Any:
         """Starts a step without update on this worker's part of a batch."""
@@ -157,7 +164,7 @@ class Steps:
         context = tf.distribute.get_replica_context()
         rows = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(inputs["mask"]))
         with tf.GradientTape() as tape:
-            loss_sum, correct = self._forward(inputs, training=True)
+            loss_sum, counts = self._forward(inputs, training=True)
             loss = loss_sum / tf.maximum(rows, 1.0)
             if self._model.losses:
                 loss += tf.add_n(self._model.losses) / float(self._strategy.num_replicas_in_sync)
@@ -167,8 +174,8 @@ class Steps:
         if self._clip_norm is not None:
             gradients = reduce_and_clip(gradients, self._clip_norm)
         self._optimizer.apply(gradients, variables)
-        counted = _counted(inputs, loss_sum, correct, loss + tf.add_n(sums))
-        return tf.concat([counted, self._broken_towers(sums)], axis=0)
+        fixed = _fixed_sums(inputs, loss_sum, loss + tf.add_n(sums))
+        return tf.concat([fixed, counts, self._broken_towers(sums)], axis=0)
 
     def _broken_towers(self, sums: Sequence[Any]) -> Any:
         parts = [part_of(variable) for variable in self._model.trainable_variables]
@@ -178,8 +185,8 @@ class Steps:
         return 1.0 - tf.cast(tf.math.is_finite(tf.stack(of_tower)), tf.float32)
 
     def _validate_replica(self, inputs: dict[str, Any]) -> Any:
-        loss_sum, correct = self._forward(inputs, training=False)
-        return _counted(inputs, loss_sum, correct, loss_sum)
+        loss_sum, counts = self._forward(inputs, training=False)
+        return tf.concat([_fixed_sums(inputs, loss_sum, loss_sum), counts], axis=0)
 
     def _forward(self, inputs: dict[str, Any], *, training: bool) -> tuple[Any, Any]:
         ready = {name: inputs[name] for name in self._model.input}
@@ -188,19 +195,20 @@ class Steps:
             is_mixed = "partner_image" in inputs
             partners = Partners(inputs["partner_image"], inputs["partner_augmentation"]) if is_mixed else None
             ready["image"] = augment(ready["image"], inputs.get("augmentation"), changes, partners)
-        logits = self._model(ready, training=training)
-        loss_sum, correct = classification_sums(logits, inputs["label"], inputs["mask"])
+        outputs = self._model(ready, training=training)
+        mask = inputs["mask"]
+        losses = self._task.row_losses(outputs, inputs)
         if "own_share" in inputs:  # a mixed row has two labels; what counts as right is its own
-            own, other = inputs["own_share"], inputs["partner_label"]
-            loss_sum, _ = classification_sums(logits, inputs["label"], inputs["mask"] * own)
-            loss_sum += classification_sums(logits, other, inputs["mask"] * (1.0 - own))[0]
-        return loss_sum, correct
+            own, others = inputs["own_share"], {**inputs, "label": inputs["partner_label"]}
+            losses = own * losses + (1.0 - own) * self._task.row_losses(outputs, others)
+        counts = [tf.reduce_sum(values * mask) for values in self._task.row_metrics(outputs, inputs)]
+        return tf.reduce_sum(losses * mask), tf.stack(counts) if counts else tf.zeros([0])
 
 
-def _counted(inputs: dict[str, Any], loss_sum: Any, correct: Any, health: Any) -> Any:
-    """One replica's part of `StepSums`; `health` is finite where all is well."""
+def _fixed_sums(inputs: dict[str, Any], loss_sum: Any, health: Any) -> Any:
+    """One replica's part of what `StepSums` begins with; `health` is finite where all is well."""
     broken = 1.0 - tf.cast(tf.math.is_finite(health), tf.float32)
-    return tf.stack([loss_sum, correct, tf.reduce_sum(inputs["mask"]), *tf.unstack(inputs["said"]), broken])
+    return tf.stack([loss_sum, tf.reduce_sum(inputs["mask"]), *tf.unstack(inputs["said"]), broken])
 
 
 def _sum(gradient: Any) -> Any:
@@ -209,11 +217,7 @@ def _sum(gradient: Any) -> Any:
 
 
 def _arrays(batch: Batch) -> Arrays:
-    arrays: Arrays = {"mask": batch.mask}
+    arrays: Arrays = {"mask": batch.mask, **batch.inputs()}
     if batch.label is not None:
         arrays["label"] = batch.label
-    if batch.image is not None:
-        arrays |= {"image": batch.image, "image_present": batch.image_present}
-    if batch.text is not None:
-        arrays |= {"text": batch.text, "text_present": batch.text_present}
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}

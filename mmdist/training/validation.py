@@ -1,4 +1,4 @@
-"""Loss and accuracy over the validation split, of whose batches every worker reads its own places alone."""
+"""Loss and metrics over the validation split, of whose batches every worker reads its own places alone."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ from mmdist.data.ledger import EpochLedger
 from mmdist.data.stream import BatchStream, StoragePlan
 from mmdist.errors import DataRefusedError, Place
 from mmdist.training.step import StepSums
+from mmdist.training.totals import Totals
 
 if TYPE_CHECKING:
     from mmdist.training.parts import LoopParts
@@ -28,7 +29,7 @@ def validate(parts: "LoopParts", epoch: int, on_batch: Callable[[StepSums, Batch
     """
     dataset, budget = parts.data.validation, parts.budgets["validation"]
     parts.heartbeat.begin("validate", epoch=epoch + 1, epochs=parts.job.train.epochs)
-    loss_sum = correct = rows = set_aside = 0.0
+    totals, set_aside = Totals(), 0.0
     ledger = EpochLedger(epoch)
     plan = StoragePlan(dataset.index.rows, parts.job.train.global_batch_size)
     with (
@@ -39,19 +40,19 @@ def validate(parts: "LoopParts", epoch: int, on_batch: Callable[[StepSums, Batch
             budget.add(batch.bad)
             ledger.add(batch.ledger)
             with parts.heartbeat.doing("collective"):
-                sums = StepSums.of(parts.steps.validate(batch, stop=parts.heartbeat.stop_requested))
+                sums = parts.steps.sums(parts.steps.validate(batch, stop=parts.heartbeat.stop_requested))
             on_batch(sums, batch)
-            loss_sum, correct, rows = loss_sum + sums.loss_sum, correct + sums.correct, rows + sums.rows
+            totals.add(sums)
             set_aside += sums.set_aside
             budget.bear(int(set_aside))
-            parts.heartbeat.note(rows=int(rows), total_rows=dataset.rows)
+            parts.heartbeat.note(rows=int(totals.rows), total_rows=dataset.rows)
     with parts.heartbeat.doing("collective"):
         ledger = parts.exchanges["validation"].total(ledger)
     ledger.check(dataset.index, where=dataset.store.url)
-    if rows == 0:
+    if totals.rows == 0:
         raise DataRefusedError(
             "no row of the validation data can be used",
             place=Place(file=dataset.store.url, key="data.validation"),
             remedy="look at the reasons in the run's quarantine folder",
         )
-    return {"val/loss": loss_sum / rows, "val/accuracy": correct / rows}
+    return totals.means("val", parts.task.metrics)

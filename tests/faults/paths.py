@@ -231,10 +231,10 @@ def _stored(table: Path) -> list[dict[str, Any]]:
 
 
 def _recorder(calls: list[Mapping[str, np.ndarray]]) -> Any:
-    def forward(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    def forward(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         calls.append({name: values.copy() for name, values in inputs.items()})
         bright = inputs["image"].mean(axis=(1, 2, 3)) / 512 + inputs["text"][:, 0] / 100
-        return np.stack([bright, 1 - bright], axis=1).astype(np.float32)
+        return {"probabilities": np.stack([bright, 1 - bright], axis=1).astype(np.float32)}
 
     return forward
 

@@ -80,14 +80,16 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A model folder with fresh weights."""
     from mmdist.models.build import build_model
+    from mmdist.models.facts import DataFacts
+    from mmdist.models.tasks import build_task
 
     store = open_store(str(tmp_path_factory.mktemp("model")))
     image, text = ImageSpec(size=(8, 8)), TextSpec(tokens=4, vocabulary=10)
     tokenizer = Tokenizer.learn([" ".join(WORDS)], text)
     spec = ModelSpec(image=CNNSpec(filters=(4,), units=8), text=BiLSTMSpec(embedding=4, lstm_units=4, units=4))
-    keras_model = build_model(
-        spec, image_size=image.size, text_tokens=4, vocabulary=tokenizer.size, classes=len(LABELS), seed=3
-    )
+    facts = DataFacts(image_size=image.size, text_tokens=4, vocabulary=tokenizer.size, labels=LABELS)
+    task = build_task(ClassificationSpec(), facts, regularization=spec.regularization, seed=3)
+    keras_model = build_model(spec, task, facts, seed=3)
     info = ArtifactInfo(
         run_id="the-run",
         step=1,
@@ -209,7 +211,7 @@ def probabilities_in_this_process(dataset: Store, model: Store) -> Any:
     with scan(open_dataset(dataset.url), collator, ROWS) as batches:
         batch = next(iter(batches))
     inputs = {name: getattr(batch, name) for name in ("image", "image_present", "text", "text_present")}
-    return make_predict_fn(artifact.build())(inputs)
+    return make_predict_fn(artifact.build(), artifact.build_task())(inputs)["probabilities"]
 
 
 def test_a_killed_worker_costs_no_row_and_doubles_none(submit: Callable[..., PredictionResult], run: Store) -> None:

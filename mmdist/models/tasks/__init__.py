@@ -1,5 +1,20 @@
-"""Tasks: a head, its loss and what is counted."""
+"""Tasks: the one place that turns a spec into a task."""
 
-from mmdist.models.tasks.classification import ClassificationHead, classification_sums, probabilities
+from typing import assert_never
 
-__all__ = ["ClassificationHead", "classification_sums", "probabilities"]
+from mmdist.models.facts import DataFacts
+from mmdist.models.tasks.base import Task
+from mmdist.models.tasks.classification import ClassificationHead, ClassificationTask
+from mmdist.spec.model import RegularizationSpec
+from mmdist.spec.task import ClassificationSpec, TaskSpec
+
+__all__ = ["ClassificationHead", "ClassificationTask", "Task", "build_task"]
+
+
+def build_task(spec: TaskSpec, facts: DataFacts, *, regularization: RegularizationSpec, seed: int) -> Task:
+    """The task that the spec's `type` names."""
+    match spec:
+        case ClassificationSpec():
+            return ClassificationTask(spec, regularization=regularization, classes=len(facts.labels), seed=seed)
+        case _:
+            assert_never(spec)

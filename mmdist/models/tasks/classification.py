@@ -1,20 +1,23 @@
-"""One label per row: the head, its loss and what is counted."""
+"""One label per row: a dense layer, softmax and cross-entropy."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
-from mmdist.models.layers import kernel_penalty
+from mmdist.models.layers import TowerOutput, kernel_penalty
 from mmdist.models.seeds import glorot
+from mmdist.models.tasks.base import Fuse, Task, Tensors
 from mmdist.spec.model import RegularizationSpec
+from mmdist.spec.task import ClassificationSpec
 
-__all__ = ["ClassificationHead", "classification_sums", "probabilities"]
+__all__ = ["ClassificationHead", "ClassificationTask"]
 
 # B batch, C classes, D width
 
 
 class ClassificationHead(keras.layers.Layer):
-    """A dense layer to one logit per class; softmax is in the loss and in `probabilities`.
+    """A dense layer to one logit per class.
 
     Args:
         regularization: Penalties on the kernel.
@@ -38,20 +41,41 @@ class ClassificationHead(keras.layers.Layer):
         return self.dense(fused_BD)
 
 
-def classification_sums(logits_BC: Any, label_B: Any, mask_B: Any) -> tuple[Any, Any]:
-    """Summed cross-entropy and number of right answers over the rows whose mask is 1, both float32 scalars.
+class ClassificationTask(Task):
+    """Tells which one label a row has.
+
+    `inputs["label"]`: int32 (B,) in [0, C). Outputs: `logits`, float32 (B, C). Answers: `probabilities`, float32
+    (B, C), rows summing to 1.
 
     Args:
-        logits_BC: float32 (B, C).
-        label_B: int32 (B,) in [0, C); any valid value where the mask is 0.
-        mask_B: float32 (B,), 1 for a real row and 0 for padding.
+        spec: Chooses this task.
+        regularization: Penalties on the head's kernel.
+        classes: Number of labels.
+        seed: The job's seed.
     """
-    cross_entropy_B = keras.losses.sparse_categorical_crossentropy(label_B, logits_BC, from_logits=True)
-    right_B = keras.ops.equal(keras.ops.argmax(logits_BC, axis=-1), keras.ops.cast(label_B, "int32"))
-    right_B = keras.ops.cast(right_B, "float32")
-    return keras.ops.sum(cross_entropy_B * mask_B), keras.ops.sum(right_B * mask_B)
 
+    def __init__(
+        self, spec: ClassificationSpec, *, regularization: RegularizationSpec, classes: int, seed: int
+    ) -> None:
+        self.metrics = tuple(spec.metrics)
+        self._regularization = regularization
+        self._classes = classes
+        self._seed = seed
 
-def probabilities(logits_BC: Any) -> Any:
-    """Softmax over the classes: float32 (B, C), rows summing to 1."""
-    return keras.ops.softmax(logits_BC, axis=-1)
+    def connect(self, inputs: Tensors, towers: Mapping[str, TowerOutput], fuse: Fuse) -> dict[str, Any]:
+        """Fused vectors through the head."""
+        head = ClassificationHead(regularization=self._regularization, classes=self._classes, seed=self._seed)
+        return {"logits": head(fuse(towers))}
+
+    def row_losses(self, outputs: Tensors, inputs: Tensors) -> Any:
+        """Cross-entropy."""
+        return keras.losses.sparse_categorical_crossentropy(inputs["label"], outputs["logits"], from_logits=True)
+
+    def row_metrics(self, outputs: Tensors, inputs: Tensors) -> tuple[Any, ...]:
+        """Whether the most likely label is the right one."""
+        answer_B = keras.ops.argmax(outputs["logits"], axis=-1)
+        return (keras.ops.cast(keras.ops.equal(answer_B, keras.ops.cast(inputs["label"], "int32")), "float32"),)
+
+    def answers(self, outputs: Tensors) -> dict[str, Any]:
+        """Softmax over the classes."""
+        return {"probabilities": keras.ops.softmax(outputs["logits"], axis=-1)}

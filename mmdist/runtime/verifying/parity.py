@@ -28,7 +28,6 @@ from mmdist.training.heartbeat import Heartbeat
 from mmdist.training.parts import LoopParts
 from mmdist.training.prepare import Prepared
 from mmdist.training.session import close_parts, open_session
-from mmdist.training.step import StepSums
 
 __all__ = ["compare_replicas", "tolerance_for"]
 
@@ -125,7 +124,7 @@ def _compare_epoch(job: TrainJob, data: Prepared, one: _Side, many: _Side, recor
             start = [copies_of(variable)[0] for variable in one.variables]
             for variable, array in zip(many.variables, start, strict=True):
                 variable.assign(array)
-            sums = [StepSums.of(side.parts.steps.train(batch, epoch=0)) for side in (one, many)]
+            sums = [side.parts.steps.sums(side.parts.steps.train(batch, epoch=0)) for side in (one, many)]
             expected, received = ([copies_of(tap)[0] for tap in side.gradients] for side in (one, many))
             weights = [[copies_of(variable)[0] for variable in side.parts.model.variables] for side in (one, many)]
             moved = _norm(_differences(weights[0], start))
@@ -153,7 +152,7 @@ def _compare_validation(job: TrainJob, data: Prepared, one: _Side, many: _Side, 
         variable.assign(copies_of(source)[0])
     with scan(data.validation, data.collator, job.train.global_batch_size) as batches:
         for batch in batches:
-            sums = [StepSums.of(side.parts.steps.validate(batch)) for side in (one, many)]
+            sums = [side.parts.steps.sums(side.parts.steps.validate(batch)) for side in (one, many)]
             append_line(
                 recording,
                 "validation",

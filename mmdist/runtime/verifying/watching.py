@@ -20,7 +20,6 @@ from mmdist.training.heartbeat import Heartbeat
 from mmdist.training.loop import Loop
 from mmdist.training.prepare import Prepared
 from mmdist.training.session import close_parts, open_session
-from mmdist.training.step import StepSums
 
 __all__ = ["WatchedSteps", "copies_of", "train_watched", "unlike_copies"]
 
@@ -71,7 +70,7 @@ class WatchedSteps:
         """Trains on a batch, and writes down with what and from where."""
         state, unlike = self.look()
         result = self._steps.train(batch, **options)
-        sums = StepSums.of(result)
+        sums = self._steps.sums(result)
         real = batch.row >= 0
         append_line(
             self._path,

@@ -62,14 +62,14 @@ class ColorReader:
     def __init__(self) -> None:
         self.calls: list[dict[str, npt.NDArray[Any]]] = []
 
-    def __call__(self, arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+    def __call__(self, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float32]]:
         self.calls.append(dict(arrays))
         size = len(arrays["text"])
         if "image" not in arrays:
-            return np.full((size, 3), 1 / 3, np.float32)
+            return {"probabilities": np.full((size, 3), 1 / 3, np.float32)}
         shares = arrays["image"].reshape(size, -1, 3).mean(axis=1)[:, ::-1] + 1.0
         weights = np.array([shares[:, 0], shares[:, 1], shares[:, 2]]).T
-        return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+        return {"probabilities": (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)}
 
 
 @pytest.fixture

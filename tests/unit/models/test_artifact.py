@@ -8,6 +8,8 @@ from mmdist.errors import DataRefusedError
 from mmdist.models import ArtifactInfo, load_artifact, save_artifact
 from mmdist.models.arrays import assign_arrays, pack_arrays, read_variables, unpack_arrays
 from mmdist.models.build import build_model
+from mmdist.models.facts import DataFacts
+from mmdist.models.tasks import build_task
 from mmdist.spec.data import ColumnsSpec
 from mmdist.spec.model import BiLSTMSpec, ModelSpec
 from mmdist.spec.task import ClassificationSpec
@@ -37,7 +39,9 @@ def info(**changes):
 
 
 def make(seed=0):
-    return build_model(SPEC, image_size=None, text_tokens=5, vocabulary=9, classes=2, seed=seed)
+    facts = DataFacts(text_tokens=5, vocabulary=9, labels=("a", "b"))
+    task = build_task(ClassificationSpec(), facts, regularization=SPEC.regularization, seed=seed)
+    return build_model(SPEC, task, facts, seed=seed)
 
 
 def save(store, **changes):

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -8,11 +9,25 @@ import tensorflow as tf
 from mmdist.errors import JobFileError
 from mmdist.models.build import build_model, make_predict_fn
 from mmdist.models.draws import Dropout
+from mmdist.models.facts import DataFacts
 from mmdist.models.seeds import seed_for
-from mmdist.models.tasks import classification_sums
+from mmdist.models.tasks import build_task
 from mmdist.spec.model import CNNSpec, ModelSpec, RegularizationSpec
+from mmdist.spec.task import ClassificationSpec
 
-SEED_MODEL = {"image_size": (64, 64), "text_tokens": 16, "vocabulary": 100, "classes": 8, "seed": 0}
+SEED_MODEL = ModelSpec()
+FACTS = DataFacts(image_size=(64, 64), text_tokens=16, vocabulary=100, labels=tuple("abcdefgh"))
+
+
+def make(spec=SEED_MODEL, **changes):
+    """A model that tells eight labels apart, and its task."""
+    facts = replace(FACTS, **changes)
+    task = build_task(ClassificationSpec(), facts, regularization=spec.regularization, seed=0)
+    return build_model(spec, task, facts, seed=0), task
+
+
+def predicted(made, arrays):
+    return make_predict_fn(*made)(arrays)["probabilities"]
 
 
 def batch(rows=4):
@@ -40,7 +55,7 @@ def keras_twin():
 
 
 def test_it_is_the_seeds_model_exactly():
-    model, twin = build_model(ModelSpec(), **SEED_MODEL), keras_twin()
+    (model, task), twin = make(), keras_twin()
     weights = [weight for weight in model.weights if "stand_in" not in weight.path]
     by_shape = {}
     for weight in weights:
@@ -51,48 +66,48 @@ def test_it_is_the_seeds_model_exactly():
     arrays = batch()
     arrays["text"][:, 9:] = 0
     expected = twin.predict_on_batch([arrays["image"] / np.float32(255), arrays["text"]])
-    np.testing.assert_allclose(make_predict_fn(model)(arrays), expected, atol=1e-6)
+    np.testing.assert_allclose(predicted((model, task), arrays), expected, atol=1e-6)
 
 
 def test_a_modality_without_a_column_has_no_tower():
-    image_only = build_model(ModelSpec(), **{**SEED_MODEL, "text_tokens": None, "vocabulary": None})
-    text_only = build_model(ModelSpec(), **{**SEED_MODEL, "image_size": None})
-    assert set(image_only.input) == {"image", "image_present"}
-    assert set(text_only.input) == {"text", "text_present"}
-    assert make_predict_fn(text_only)(batch()).shape == (4, 8)
+    image_only = make(text_tokens=None, vocabulary=None)
+    text_only = make(image_size=None)
+    assert set(image_only[0].input) == {"image", "image_present"}
+    assert set(text_only[0].input) == {"text", "text_present"}
+    assert predicted(text_only, batch()).shape == (4, 8)
     with pytest.raises(JobFileError, match="nothing to read"):
-        build_model(ModelSpec(), image_size=None, text_tokens=None, vocabulary=None, classes=2, seed=0)
+        make(image_size=None, text_tokens=None, vocabulary=None)
 
 
 def test_an_empty_text_is_an_absent_one_and_no_nan():
-    predict = make_predict_fn(build_model(ModelSpec(), **SEED_MODEL))
+    made = make()
     arrays = batch()
     arrays["text"][0] = 0
     arrays["text_present"][1] = False
-    result = predict(arrays)
+    result = predicted(made, arrays)
     assert np.all(np.isfinite(result))
     arrays["text"][1] = 0
-    np.testing.assert_array_equal(result, predict(arrays))
+    np.testing.assert_array_equal(result, predicted(made, arrays))
     arrays["text_present"][0] = False
-    np.testing.assert_array_equal(result, predict(arrays))
+    np.testing.assert_array_equal(result, predicted(made, arrays))
 
 
 def test_pictures_that_are_too_small_are_refused():
     with pytest.raises(JobFileError, match=r"at least 22 pixels\n  received: 64 x 21"):
-        build_model(ModelSpec(), **{**SEED_MODEL, "image_size": (64, 21)})
-    build_model(ModelSpec(), **{**SEED_MODEL, "image_size": (22, 22)})
-    build_model(ModelSpec(image=CNNSpec(filters=(4,))), **{**SEED_MODEL, "image_size": (4, 4)})
+        make(image_size=(64, 21))
+    make(image_size=(22, 22))
+    make(ModelSpec(image=CNNSpec(filters=(4,))), image_size=(4, 4))
 
 
 def test_penalties_are_on_the_kernels_of_convolutions_and_dense_layers():
-    model = build_model(ModelSpec(regularization=RegularizationSpec(l2=0.5)), **SEED_MODEL)
+    model, _ = make(ModelSpec(regularization=RegularizationSpec(l2=0.5)))
     kernels = [
         weight for weight in model.trainable_weights if weight.path.endswith("kernel") and "lstm" not in weight.path
     ]
     assert len(kernels) == 6
     expected = sum(0.5 * float(np.sum(np.square(weight.numpy()))) for weight in kernels)
     assert float(sum(model.losses)) == pytest.approx(expected, rel=1e-5)
-    assert build_model(ModelSpec(), **SEED_MODEL).losses == []
+    assert make()[0].losses == []
 
 
 def masks(replicas, *, rows=8):
@@ -118,11 +133,14 @@ def test_dropout_is_seeded_and_the_same_however_many_replicas_share_the_batch():
         assert abs(float(np.mean(first == second)) - 0.5) < 0.08
 
 
-def test_sums_leave_masked_rows_out():
-    logits = np.array([[9.0, 0.0], [0.0, 9.0], [0.0, 9.0]], np.float32)
-    loss, right = classification_sums(logits, np.array([0, 1, 0], np.int32), np.array([1, 1, 0], np.float32))
-    assert float(loss) == pytest.approx(2 * np.log1p(np.exp(-9.0)), rel=1e-3)
-    assert float(right) == 2.0
+def test_losses_and_metrics_are_by_row():
+    _, task = make()
+    outputs = {"logits": np.array([[9.0, 0.0], [0.0, 9.0], [0.0, 9.0]], np.float32)}
+    inputs = {"label": np.array([0, 1, 0], np.int32)}
+    close, far = np.log1p(np.exp(-9.0)), np.log1p(np.exp(9.0))
+    np.testing.assert_allclose(task.row_losses(outputs, inputs), [close, close, far], rtol=1e-3)
+    [right] = task.row_metrics(outputs, inputs)
+    np.testing.assert_array_equal(right, [1.0, 1.0, 0.0])
 
 
 def test_seeds_of_neighbouring_jobs_and_names_differ():

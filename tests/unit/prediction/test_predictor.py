@@ -22,7 +22,7 @@ from mmdist.storage import open_store
 BAD = {5: "image: ", 23: "no picture (null) and no text"}
 
 
-def forward(inputs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+def forward(inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float32]]:
     """Red by the picture's brightness, blue by the first token, green by what is absent: each row by itself."""
     assert {name: values.dtype.name for name, values in inputs.items()} == {
         "image": "uint8",
@@ -34,7 +34,7 @@ def forward(inputs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
     blue = inputs["text"][:, 0] / 20 * inputs["text_present"]
     green = 2.0 - inputs["image_present"] - inputs["text_present"]
     scores = np.stack([blue, green, red], axis=1).astype(np.float32) + np.float32(1e-3)
-    return np.asarray(scores / scores.sum(axis=1, keepdims=True), np.float32)
+    return {"probabilities": np.asarray(scores / scores.sum(axis=1, keepdims=True), np.float32)}
 
 
 @pytest.fixture

@@ -4,8 +4,10 @@ import pytest
 from job_texts import TRAIN
 
 from mmdist.spec.checks import smallest_image_px
+from mmdist.spec.job import TrainJob
 from mmdist.spec.load import LoadedJob
 from mmdist.spec.model import CNNSpec
+from mmdist.spec.train import EarlyStoppingSpec, KeepBestSpec
 
 Refusal = Callable[..., str]
 IMPORTING = TRAIN + "import:\n  source: {type: openmoji}\n  output: d\n"
@@ -121,9 +123,11 @@ def test_best_of_the_wrong_end(refusal: Refusal, metric: str, mode: str) -> None
     )
 
 
-def test_metric_without_its_mode(refusal: Refusal) -> None:
-    message = refusal(TRAIN + "train: {early_stopping: {metric: val/accuracy}}\n")
-    assert message.startswith("job.yaml:6:34: `val/accuracy` is best when it is largest, but")
+def test_a_mode_that_is_left_out_is_the_metrics_own(load: Callable[..., LoadedJob]) -> None:
+    job = load(TRAIN + "train: {early_stopping: {metric: val/accuracy}}\n").spec
+    assert isinstance(job, TrainJob)
+    assert job.train.early_stopping == EarlyStoppingSpec(metric="val/accuracy", mode="max")
+    assert job.train.checkpoint.keep_best == KeepBestSpec(metric="val/accuracy", mode="max")
 
 
 def test_shares(refusal: Refusal) -> None:

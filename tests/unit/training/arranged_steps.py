@@ -58,7 +58,7 @@ def build_model(synchronized):
     values = keras.layers.BatchNormalization(synchronized=synchronized)(values)
     values = keras.layers.Flatten()(keras.layers.ReLU()(values))
     logits = keras.layers.Dense(CLASSES, kernel_regularizer=penalty, kernel_initializer=keras.initializers.HeNormal(2))
-    return keras.Model(inputs, logits(values))
+    return keras.Model(inputs, {"logits": logits(values)})
 
 
 def main() -> None:
@@ -71,9 +71,12 @@ def main() -> None:
     import keras
 
     from mmdist.models.arrays import read_variables
+    from mmdist.models.tasks import ClassificationTask
+    from mmdist.spec.model import RegularizationSpec
+    from mmdist.spec.task import ClassificationSpec
     from mmdist.spec.train import AveragesSpec
     from mmdist.training.averages import Averages
-    from mmdist.training.step import Steps, StepSums
+    from mmdist.training.step import Steps
 
     with devices.strategy.scope():
         model = build_model(synchronized=kind != "unsynchronized")
@@ -84,8 +87,10 @@ def main() -> None:
         optimizer.build(model.trainable_variables)
     is_held = kind in ("held", "held apart")
     averages = Averages(devices.strategy, model.trainable_variables, AveragesSpec() if is_held else None)
+    task = ClassificationTask(ClassificationSpec(), regularization=RegularizationSpec(), classes=CLASSES, seed=0)
     steps = Steps(
         model,
+        task,
         optimizer,
         devices.strategy,
         augmentations=(),
@@ -98,13 +103,14 @@ def main() -> None:
     sums = []
     for batch in batches():
         own = part_of(batch, rank, workers)
-        sums.append(StepSums.of(steps.train(own, epoch=0, stop=rank == workers - 1 and batch.index == 1)))
+        sums.append(steps.sums(steps.train(own, epoch=0, stop=rank == workers - 1 and batch.index == 1)))
     with averages.in_use():
-        sums += [StepSums.of(steps.validate(part_of(batch, rank, workers))) for batch in batches()]
+        sums += [steps.sums(steps.validate(part_of(batch, rank, workers))) for batch in batches()]
     arrays = {
         f"v{number:02d}": array for number, array in enumerate(read_variables([*model.variables, *averages.variables]))
     }
-    np.savez(path, sums=np.array([each[:4] for each in sums]), **arrays)
+    told = [(each.loss_sum, *each.counts, each.rows, each.stop_votes) for each in sums]
+    np.savez(path, sums=np.array(told), **arrays)
 
 
 if __name__ == "__main__":

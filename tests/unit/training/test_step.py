@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,9 +15,12 @@ from mmdist.data.augmentation_draws import augmentation_arrays
 from mmdist.data.batches import Batch, LedgerDelta
 from mmdist.models.arrays import read_variables
 from mmdist.models.build import build_model
+from mmdist.models.facts import DataFacts
+from mmdist.models.tasks import Task, build_task
 from mmdist.spec.augment import AugmentSpec, CutmixSpec, ErasingSpec, FlipSpec, MixupSpec
 from mmdist.spec.model import BiLSTMSpec, CNNSpec, ModelSpec, RegularizationSpec
-from mmdist.training.step import Steps, StepSums
+from mmdist.spec.task import ClassificationSpec
+from mmdist.training.step import Steps
 
 SIDE, TOKENS, WORDS, CLASSES = 12, 5, 20, 4
 LANE_PLACES = 8
@@ -41,6 +45,13 @@ def make_batch(rows: int, *, real: int, seed: int = 0) -> Batch:
     )
 
 
+def make(spec: ModelSpec, **changes) -> tuple[Any, Task]:
+    labels = tuple(str(number) for number in range(CLASSES))
+    facts = replace(DataFacts((SIDE, SIDE), text_tokens=TOKENS, vocabulary=WORDS, labels=labels), **changes)
+    task = build_task(ClassificationSpec(), facts, regularization=spec.regularization, seed=0)
+    return build_model(spec, task, facts, seed=0), task
+
+
 @cache
 def strategy_over(replicas: int) -> tf.distribute.Strategy:
     """One per process and device set, as in a worker: a second one would take the first one's collective keys again."""
@@ -57,13 +68,12 @@ def trained(
         regularization=RegularizationSpec(l2=l2, dropout=0.3),
     )
     with strategy.scope():
-        model = build_model(
-            spec, image_size=(SIDE, SIDE), text_tokens=TOKENS, vocabulary=WORDS, classes=CLASSES, seed=0
-        )
+        model, task = make(spec)
         made = {"sgd": keras.optimizers.SGD(0.1), "adam": keras.optimizers.Adam(0.01)}[optimizer]
         made.build(model.trainable_variables)
     steps = Steps(
         model,
+        task,
         made,
         strategy,
         augmentations=augmentations,
@@ -72,8 +82,8 @@ def trained(
         worker=0,
         lane_places=LANE_PLACES,
     )
-    sums = [StepSums.of(steps.train(batch, epoch=0)) for batch in batches]
-    sums.append(StepSums.of(steps.validate(batches[0])))
+    sums = [steps.sums(steps.train(batch, epoch=0)) for batch in batches]
+    sums.append(steps.sums(steps.validate(batches[0])))
     return read_variables(model.weights), sums
 
 
@@ -90,7 +100,7 @@ def test_two_replicas_of_32_update_like_one_of_64(optimizer, tolerance, augmenta
         np.testing.assert_allclose(received, expected, rtol=0, atol=tolerance)
     for expected, received in zip(one_sums, two_sums, strict=True):
         assert received.loss_sum == pytest.approx(expected.loss_sum, rel=1e-5)
-        assert (received.correct, received.rows) == (expected.correct, expected.rows)
+        assert (received.counts, received.rows) == (expected.counts, expected.rows)
     assert [sums.rows for sums in one_sums] == [64, 40, 20, 64]
 
 
@@ -125,19 +135,20 @@ def test_a_mixed_row_has_two_labels_weighed_by_its_share():
     arrays = augmentation_arrays(MIXING, 0, 0, batch, lane_places=LANE_PLACES)
     spec = ModelSpec(image=CNNSpec(filters=(4,), units=8))
     with strategy_over(1).scope():
-        model = build_model(spec, image_size=(SIDE, SIDE), text_tokens=None, vocabulary=None, classes=CLASSES, seed=0)
+        model, task = make(spec, text_tokens=None, vocabulary=None)
         optimizer = keras.optimizers.SGD(0.1)
         optimizer.build(model.trainable_variables)
     partners = Partners(arrays["partner_image"], arrays["partner_augmentation"])
     pictures = augment(batch.image, arrays["augmentation"], MIXING, partners)
     given = {"image": pictures, "image_present": tf.constant(batch.image_present)}
-    logits = model({name: given[name] for name in model.input}, training=True).numpy()
+    logits = model({name: given[name] for name in model.input}, training=True)["logits"].numpy()
     log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     own, other = (-log_probabilities[np.arange(16), label] for label in (batch.label, arrays["partner_label"]))
     share = arrays["own_share"]
     assert (arrays["partner_label"] != batch.label).any()
     steps = Steps(
         model,
+        task,
         optimizer,
         strategy_over(1),
         augmentations=MIXING,
@@ -146,15 +157,15 @@ def test_a_mixed_row_has_two_labels_weighed_by_its_share():
         worker=0,
         lane_places=LANE_PLACES,
     )
-    sums = StepSums.of(steps.train(batch, epoch=0))
+    sums = steps.sums(steps.train(batch, epoch=0))
     assert sums.loss_sum == pytest.approx(float((share * own + (1 - share) * other).sum()), rel=1e-5)
-    assert sums.correct == (logits.argmax(axis=1) == batch.label).sum()
+    assert sums.counts[0] == (logits.argmax(axis=1) == batch.label).sum()
 
 
 def test_a_batch_without_a_row_that_counts_is_penalty_alone():
     weights, [sums, _] = trained([make_batch(16, real=0)], replicas=2, optimizer="sgd", l2=0.0)
     untouched, _ = trained([make_batch(16, real=0)], replicas=1, optimizer="sgd", l2=0.0)
-    assert (sums.loss_sum, sums.correct, sums.rows) == (0.0, 0.0, 0.0)
+    assert (sums.loss_sum, sums.counts, sums.rows) == (0.0, (0.0,), 0.0)
     for expected, received in zip(untouched, weights, strict=True):
         assert np.all(np.isfinite(received))
         np.testing.assert_array_equal(expected, received)
@@ -174,18 +185,12 @@ def test_a_broken_number_is_seen_where_relu_may_hide_it_from_the_loss():
     batch = make_batch(16, real=16)
     strategy = strategy_over(2)
     with strategy.scope():
-        model = build_model(
-            ModelSpec(image=CNNSpec(filters=(4,), units=8), regularization=RegularizationSpec(l2=0.01)),
-            image_size=(SIDE, SIDE),
-            text_tokens=None,
-            vocabulary=None,
-            classes=CLASSES,
-            seed=0,
-        )
+        spec = ModelSpec(image=CNNSpec(filters=(4,), units=8), regularization=RegularizationSpec(l2=0.01))
+        model, task = make(spec, text_tokens=None, vocabulary=None)
         optimizer = keras.optimizers.SGD(0.1)
         optimizer.build(model.trainable_variables)
-    steps = Steps(model, optimizer, strategy, augmentations=(), seed=0, local_replicas=2, worker=0)
-    assert StepSums.of(steps.train(batch, epoch=0)).broken == 0
+    steps = Steps(model, task, optimizer, strategy, augmentations=(), seed=0, local_replicas=2, worker=0)
+    assert steps.sums(steps.train(batch, epoch=0)).broken == 0
     kernel = model.trainable_variables[0]
     kernel.assign(np.full(kernel.shape, np.nan, np.float32))
-    assert StepSums.of(steps.train(batch, epoch=0)).broken == 2
+    assert steps.sums(steps.train(batch, epoch=0)).broken == 2

@@ -1,0 +1,36 @@
+"""What a task is: how the model ends, what it is trained for, what is counted, and what it answers."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mmdist.models.layers import TowerOutput
+
+__all__ = ["Fuse", "Task", "Tensors"]
+
+Tensors = Mapping[str, Any]
+Fuse = Callable[[Mapping[str, TowerOutput]], Any]
+"""From the towers' outputs by modality to fused vectors float (B, D)."""
+
+
+class Task(ABC):
+    """One kind of prediction. `inputs` are a batch's arrays, by name, as tensors; B is the rows of one replica."""
+
+    metrics: tuple[str, ...] = ()
+    """Names of what `row_metrics` gives, in its order: those of the task's spec."""
+
+    @abstractmethod
+    def connect(self, inputs: Tensors, towers: Mapping[str, TowerOutput], fuse: Fuse) -> dict[str, Any]:
+        """The model's outputs by name, made of the towers' outputs; called once, while the model is built."""
+
+    @abstractmethod
+    def row_losses(self, outputs: Tensors, inputs: Tensors) -> Any:
+        """The loss of each row, float32 (B,); any finite number where `inputs["mask"]` is 0."""
+
+    @abstractmethod
+    def row_metrics(self, outputs: Tensors, inputs: Tensors) -> tuple[Any, ...]:
+        """By name in `metrics`, a number of each row, float32 (B,): its mean over the rows is the metric."""
+
+    @abstractmethod
+    def answers(self, outputs: Tensors) -> dict[str, Any]:
+        """What predictions and evaluations are made of, by name."""
