@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from mmdist.models.seeds import seed_for
 
-__all__ = ["Dropout", "RandomLayer"]
+__all__ = ["Dropout", "RandomLayer", "StochasticDepth", "depth_rates"]
 
 # B rows of this replica, of a batch that all replicas share equally
 
@@ -74,3 +74,35 @@ class Dropout(RandomLayer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the inputs."""
         return input_shape
+
+
+class StochasticDepth(RandomLayer):
+    """Leaves a residual block's branch out for a share of the rows in training, and scales it up for the others.
+
+    Ref: arXiv:1603.09382.
+
+    Args:
+        rate: Share of the rows, in [0, 1).
+        seed: The job's seed.
+        name: Of the layer, unique in its model.
+    """
+
+    def __init__(self, rate: float, *, seed: int, name: str) -> None:
+        super().__init__(seed=seed, name=name)
+        self.rate = rate
+
+    def call(self, branch: Any, training: bool = False) -> Any:
+        """The branch's output float (B, ...): the same shape."""
+        if not training or self.rate == 0.0:
+            return branch
+        kept = self.draw([tf.shape(branch)[0], *[1] * (len(branch.shape) - 1)]) >= self.rate
+        return tf.where(kept, branch / (1.0 - self.rate), tf.zeros_like(branch))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the branch."""
+        return input_shape
+
+
+def depth_rates(last: float, blocks: int) -> list[float]:
+    """The rate of each block: none at the first, rising in a line to the last."""
+    return [last * number / max(blocks - 1, 1) for number in range(blocks)]

@@ -9,7 +9,7 @@ from mmdist.models.image import build_image_tower
 from mmdist.models.layers import TowerOutput
 from mmdist.models.tasks import ClassificationHead
 from mmdist.models.text import build_text_tower
-from mmdist.spec.model import BiLSTMSpec, CNNSpec, ConcatSpec, RegularizationSpec
+from mmdist.spec.model import BiLSTMSpec, CNNSpec, ConcatSpec, RegularizationSpec, ResNetSpec
 
 PLAIN = RegularizationSpec()
 PRESENT = np.array([True, True, False])
@@ -20,6 +20,7 @@ PRESENT = np.array([True, True, False])
     [
         (CNNSpec(), (3, 4, 128), (3, 128)),
         (CNNSpec(filters=(8, 16), units=12), (3, 49, 16), (3, 12)),
+        (ResNetSpec(depths=(1, 2), widths=(8, 12), units=6), (3, 81, 12), (3, 6)),
     ],
 )
 def test_image_tower(spec, tokens, pooled):

@@ -3,17 +3,21 @@
 from typing import assert_never
 
 from mmdist.models.image.cnn import CNNTower
-from mmdist.spec.model import CNNSpec, ImageTowerSpec, RegularizationSpec
+from mmdist.models.image.resnet import ResNetTower
+from mmdist.models.image.tower import ImageTower
+from mmdist.spec.model import CNNSpec, ImageTowerSpec, RegularizationSpec, ResNetSpec
 
-__all__ = ["CNNTower", "build_image_tower"]
+__all__ = ["CNNTower", "ImageTower", "ResNetTower", "build_image_tower"]
 
 
 def build_image_tower(
     spec: ImageTowerSpec, *, regularization: RegularizationSpec, image_size: tuple[int, int], seed: int
-) -> CNNTower:
+) -> ImageTower:
     """The tower that the spec's `type` names."""
     match spec:
         case CNNSpec():
             return CNNTower(spec, regularization=regularization, image_size=image_size, seed=seed)
+        case ResNetSpec():
+            return ResNetTower(spec, regularization=regularization, image_size=image_size, seed=seed)
         case _:
             assert_never(spec)

@@ -1,6 +1,5 @@
 """The checks between keys: what no single key can tell, and no cluster or data is needed for."""
 
 from mmdist.spec.checks.job import check_job
-from mmdist.spec.checks.model import smallest_image_px
 
-__all__ = ["check_job", "smallest_image_px"]
+__all__ = ["check_job"]

@@ -4,30 +4,35 @@ from collections.abc import Iterator
 
 from mmdist.errors import JobFileError
 from mmdist.spec.job import TrainJob
-from mmdist.spec.model import CNNSpec
 from mmdist.spec.yaml_source import Document
 
-__all__ = ["check_image_size", "smallest_image_px"]
+__all__ = ["check_image_size", "check_stages"]
 
 
 def check_image_size(job: TrainJob, document: Document) -> Iterator[JobFileError]:
-    """Pictures survive the poolings of the image tower."""
-    smallest = smallest_image_px(job.model.image)
+    """Pictures fit the image tower."""
+    if job.data.columns.image is None:
+        return
     height, width = job.data.image.size
-    if job.data.columns.image is not None and min(height, width) < smallest:
-        count = len(job.model.image.filters)
+    misfit = job.model.image.misfit(height, width)
+    if misfit is not None:
         yield JobFileError(
-            f"pictures of {height} x {width} are too small for {count} convolutions with pooling",
-            expected=f"at least {smallest} x {smallest}",
+            misfit.message,
+            expected=misfit.expected,
             received=f"{height} x {width}",
             place=document.value_place(("data", "image", "size")),
-            remedy="raise `data.image.size`, or give `model.image.filters` fewer entries",
+            remedy=misfit.remedy,
         )
 
 
-def smallest_image_px(spec: CNNSpec) -> int:
-    """The smallest side that survives every 3x3 convolution (no padding) and 2x2 pooling of a tower."""
-    side = 1
-    for _ in spec.filters:
-        side = 2 * side + 2
-    return side
+def check_stages(job: TrainJob, document: Document) -> Iterator[JobFileError]:
+    """Every stage of a tower has a depth and a width."""
+    depths, widths = (getattr(job.model.image, name, ()) for name in ("depths", "widths"))
+    if len(depths) != len(widths):
+        yield JobFileError(
+            "`model.image` has not as many widths as depths",
+            expected=f"{len(depths)} widths, as `depths` has {len(depths)} stages",
+            received=", ".join(map(str, widths)),
+            place=document.value_place(("model", "image", "widths")),
+            remedy="give `depths` and `widths` one entry for each stage",
+        )

@@ -1,7 +1,7 @@
 """The model section of a job file: each tower and each fusion is a spec, chosen by its type."""
 
 from mmdist.spec.model.fusion import ConcatSpec, FusionSpec
-from mmdist.spec.model.image import CNNSpec, ImageTowerSpec
+from mmdist.spec.model.image import CNNSpec, ImageTowerBase, ImageTowerSpec, ResNetSpec
 from mmdist.spec.model.regularization import RegularizationSpec
 from mmdist.spec.model.section import ModelSpec
 from mmdist.spec.model.text import BiLSTMSpec, TextTowerSpec
@@ -11,8 +11,10 @@ __all__ = [
     "CNNSpec",
     "ConcatSpec",
     "FusionSpec",
+    "ImageTowerBase",
     "ImageTowerSpec",
     "ModelSpec",
     "RegularizationSpec",
+    "ResNetSpec",
     "TextTowerSpec",
 ]

@@ -93,7 +93,7 @@ def test_an_empty_text_is_an_absent_one_and_no_nan():
 
 
 def test_pictures_that_are_too_small_are_refused():
-    with pytest.raises(JobFileError, match=r"at least 22 pixels\n  received: 64 x 21"):
+    with pytest.raises(JobFileError, match=r"at least 22 x 22\n  received: 64 x 21"):
         make(image_size=(64, 21))
     make(image_size=(22, 22))
     make(ModelSpec(image=CNNSpec(filters=(4,))), image_size=(4, 4))

@@ -3,10 +3,9 @@ from collections.abc import Callable
 import pytest
 from job_texts import TRAIN
 
-from mmdist.spec.checks import smallest_image_px
 from mmdist.spec.job import TrainJob
 from mmdist.spec.load import LoadedJob
-from mmdist.spec.model import CNNSpec
+from mmdist.spec.model import CNNSpec, ResNetSpec
 from mmdist.spec.train import EarlyStoppingSpec, KeepBestSpec
 
 Refusal = Callable[..., str]
@@ -106,9 +105,24 @@ def test_smallest_image() -> None:
         return side
 
     for count in (1, 2, 3, 4):
-        smallest = smallest_image_px(CNNSpec(filters=(8,) * count))
+        spec = CNNSpec(filters=(8,) * count)
+        smallest = min(side for side in range(1, 99) if spec.misfit(side, side) is None)
         assert side_after(smallest, count) == 1
         assert side_after(smallest - 1, count) < 1
+        assert spec.misfit(99, smallest - 1) is not None
+        assert spec.misfit(smallest - 1, 99) is not None
+
+
+def test_pictures_too_small_for_stages(refusal: Refusal, load: Callable[..., LoadedJob]) -> None:
+    text = TRAIN + "  image: {size: [7, 64]}\nmodel: {image: {type: resnet}}\n"
+    assert "pictures of 7 x 64 are too small for 3 stages\n  expected: at least 8 x 8" in refusal(text)
+    load(text, "data.image.size=[8, 8]")
+    assert ResNetSpec(stem_stride=1).misfit(4, 4) is None
+
+
+def test_stages_without_a_width(refusal: Refusal) -> None:
+    message = refusal(TRAIN + "model:\n  image:\n    type: resnet\n    widths: [8, 16]\n")
+    assert message.startswith("job.yaml:9:13: `model.image` has not as many widths as depths\n  expected: 3 widths")
 
 
 @pytest.mark.parametrize(("metric", "mode"), [("val/accuracy", "min"), ("train/loss", "max")])

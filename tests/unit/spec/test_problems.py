@@ -74,8 +74,8 @@ def test_kind(refusal: Refusal, text: str, expected: str) -> None:
 
 def test_unknown_type_of_one(refusal: Refusal) -> None:
     # The unknown type's own keys are not judged by the type that is there.
-    assert refusal(TRAIN + "model:\n  image: {type: vit, patch_px: 16}\n") == (
-        "job.yaml:7:17: unknown type `vit` for `model.image`\n  expected: `cnn`\n  received: `vit`"
+    assert refusal(TRAIN + "model:\n  fusion: {type: sum, width: 16}\n") == (
+        "job.yaml:7:18: unknown type `sum` for `model.fusion`\n  expected: `concat`\n  received: `sum`"
     )
 
 
