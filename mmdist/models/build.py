@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from mmdist.errors import JobFileError, Place
 from mmdist.models.facts import DataFacts
-from mmdist.models.fusion import build_fusion
+from mmdist.models.fusion import Fuse, build_fusion
 from mmdist.models.image import build_image_tower
 from mmdist.models.layers import TowerOutput
 from mmdist.models.tasks import Task
@@ -63,7 +63,7 @@ def build_model(spec: ModelSpec, task: Task, facts: DataFacts, *, seed: int) -> 
             place=Place(key="data.columns"),
         )
     fusion = build_fusion(spec.fusion, regularization=spec.regularization, seed=seed)
-    outputs = task.connect(inputs, towers, lambda chosen: fusion(list(chosen.values())))
+    outputs = task.connect(inputs, towers, Fuse(fusion))
     return keras.Model(inputs, outputs, name="model")
 
 

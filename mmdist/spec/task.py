@@ -18,6 +18,9 @@ class ClassificationSpec(Spec):
     metrics: ClassVar[Mapping[str, Mode]] = {"accuracy": "max"}
     """What is counted beside the loss, and whether the best value is the smallest or the largest; the first chooses."""
 
+    has_head: ClassVar[bool] = True
+    """Whether a row's answer follows from one vector of numbers, so that each modality can have a head of its own."""
+
     type: Literal["classification"] = "classification"
     labels: Literal["auto"] | Annotated[tuple[str, ...], Field(min_length=2)] = "auto"
     """The labels in the order of the model's outputs; `auto` takes the training split's, sorted."""

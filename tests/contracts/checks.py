@@ -40,6 +40,24 @@ def check_fusion(make: Callable[[int], Any], towers: list[TowerOutput], *, fused
     np.testing.assert_array_equal(layer(towers), layer(noisy))
     _check_save_and_load(make, lambda fusion: fusion(towers))
     _check_precision(make, lambda fusion: fusion(towers))
+    if layer.trainable_weights:
+        _check_step(layer, lambda fusion: fusion(towers, training=True))
+
+
+def check_late_fusion(make: Callable[[], Any], towers: list[TowerOutput], numbers: list[np.ndarray]) -> None:
+    """A fusion of heads' outputs: it has no weights that a seed draws."""
+    layer = make()
+    mean = np.asarray(layer(towers, numbers))
+    assert mean.shape == numbers[0].shape
+    # What the head of an absent modality says is not heard.
+    present = [np.asarray(tower.token_mask).any(axis=1) for tower in towers]
+    alone = ~np.all(present, axis=0) & np.any(present, axis=0)
+    noisy = [np.where((alone & ~here)[:, None], 1e6, each) for here, each in zip(present, numbers, strict=True)]
+    np.testing.assert_array_equal(mean, layer(towers, [each.astype(np.float32) for each in noisy]))
+    for row in np.flatnonzero(alone):
+        [one] = [each[row] for here, each in zip(present, numbers, strict=True) if here[row]]
+        np.testing.assert_allclose(mean[row], one, rtol=1e-6)
+    _check_precision(lambda seed: make(), lambda fusion: fusion(towers, numbers), expected="float32")
 
 
 def check_head(make: Callable[[int], Any], fused: np.ndarray, *, logits: tuple[int, ...]) -> None:

@@ -2,14 +2,23 @@
 
 import numpy as np
 import pytest
-from contracts.checks import check_fusion, check_head, check_tower
+from contracts.checks import check_fusion, check_head, check_late_fusion, check_tower
 
 from mmdist.models.fusion import build_fusion
 from mmdist.models.image import build_image_tower
 from mmdist.models.layers import TowerOutput
 from mmdist.models.tasks import ClassificationHead
 from mmdist.models.text import build_text_tower
-from mmdist.spec.model import BiLSTMSpec, CNNSpec, ConcatSpec, RegularizationSpec, ResNetSpec
+from mmdist.spec.model import (
+    BilinearSpec,
+    BiLSTMSpec,
+    CNNSpec,
+    ConcatSpec,
+    GatedSpec,
+    LateSpec,
+    RegularizationSpec,
+    ResNetSpec,
+)
 
 PLAIN = RegularizationSpec()
 PRESENT = np.array([True, True, False])
@@ -50,18 +59,32 @@ def test_text_tower(spec, tokens, pooled):
     )
 
 
-@pytest.mark.parametrize(("spec", "fused"), [(ConcatSpec(), (3, 10))])
-def test_fusion(spec, fused):
-    rng = np.random.default_rng(0)
-    towers = [
+def towers_of_two(rng):
+    """Rows with both modalities, with the first, with the second, and with neither."""
+    present = np.array([[True, True], [True, False], [False, True], [False, False]])
+    return [
         TowerOutput(
-            rng.random((3, 4, width), np.float32),
-            np.broadcast_to(PRESENT[:, None], (3, 4)),
-            rng.random((3, width), np.float32),
+            rng.random((4, 4, width), np.float32),
+            np.repeat(present[:, number, None], 4, axis=1),
+            rng.random((4, width), np.float32),
         )
-        for width in (6, 4)
+        for number, width in enumerate((6, 4))
     ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "fused"), [(ConcatSpec(), (4, 10)), (GatedSpec(units=5), (4, 5)), (BilinearSpec(rank=7), (4, 7))]
+)
+def test_fusion(spec, fused):
+    towers = towers_of_two(np.random.default_rng(0))
     check_fusion(lambda seed: build_fusion(spec, regularization=PLAIN, seed=seed), towers, fused=fused)
+
+
+@pytest.mark.parametrize("spec", [LateSpec(), LateSpec(weights="learned")])
+def test_late_fusion(spec):
+    rng = np.random.default_rng(0)
+    numbers = [rng.random((4, 3), np.float32) for _ in range(2)]
+    check_late_fusion(lambda: build_fusion(spec, regularization=PLAIN, seed=0), towers_of_two(rng), numbers)
 
 
 def test_classification_head():

@@ -5,10 +5,11 @@ from typing import assert_never
 from mmdist.models.facts import DataFacts
 from mmdist.models.tasks.base import Task
 from mmdist.models.tasks.classification import ClassificationHead, ClassificationTask
+from mmdist.models.tasks.heads import HeadTask
 from mmdist.spec.model import RegularizationSpec
 from mmdist.spec.task import ClassificationSpec, TaskSpec
 
-__all__ = ["ClassificationHead", "ClassificationTask", "Task", "build_task"]
+__all__ = ["ClassificationHead", "ClassificationTask", "HeadTask", "Task", "build_task"]
 
 
 def build_task(spec: TaskSpec, facts: DataFacts, *, regularization: RegularizationSpec, seed: int) -> Task:

@@ -1,16 +1,15 @@
 """What a task is: how the model ends, what it is trained for, what is counted, and what it answers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from mmdist.models.fusion import Fuse
 from mmdist.models.layers import TowerOutput
 
-__all__ = ["Fuse", "Task", "Tensors"]
+__all__ = ["Task", "Tensors"]
 
 Tensors = Mapping[str, Any]
-Fuse = Callable[[Mapping[str, TowerOutput]], Any]
-"""From the towers' outputs by modality to fused vectors float (B, D)."""
 
 
 class Task(ABC):
@@ -21,7 +20,10 @@ class Task(ABC):
 
     @abstractmethod
     def connect(self, inputs: Tensors, towers: Mapping[str, TowerOutput], fuse: Fuse) -> dict[str, Any]:
-        """The model's outputs by name, made of the towers' outputs; called once, while the model is built."""
+        """The model's outputs by name, made of the towers' outputs; called once, while the model is built.
+
+        A task that ends in a head is a `HeadTask` (heads.py), which says how.
+        """
 
     @abstractmethod
     def row_losses(self, outputs: Tensors, inputs: Tensors) -> Any:

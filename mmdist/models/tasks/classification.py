@@ -1,13 +1,13 @@
 """One label per row: a dense layer, softmax and cross-entropy."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
 
-from mmdist.models.layers import TowerOutput, kernel_penalty
+from mmdist.models.layers import kernel_penalty
 from mmdist.models.seeds import glorot
-from mmdist.models.tasks.base import Fuse, Task, Tensors
+from mmdist.models.tasks.base import Tensors
+from mmdist.models.tasks.heads import HeadTask
 from mmdist.spec.model import RegularizationSpec
 from mmdist.spec.task import ClassificationSpec
 
@@ -23,14 +23,15 @@ class ClassificationHead(keras.layers.Layer):
         regularization: Penalties on the kernel.
         classes: Number of labels.
         seed: The job's seed, which the weights are drawn from.
+        name: Of the layer, unique in its model.
     """
 
-    def __init__(self, *, regularization: RegularizationSpec, classes: int, seed: int) -> None:
+    def __init__(self, *, regularization: RegularizationSpec, classes: int, seed: int, name: str = "head") -> None:
         # Logits stay float32 whatever the precision: a softmax over half floats loses rows.
-        super().__init__(name="head", dtype="float32")
+        super().__init__(name=name, dtype="float32")
         self.dense = keras.layers.Dense(
             classes,
-            kernel_initializer=glorot(seed, "head"),
+            kernel_initializer=glorot(seed, name),
             kernel_regularizer=kernel_penalty(regularization),
             dtype="float32",
             name="logits",
@@ -41,7 +42,7 @@ class ClassificationHead(keras.layers.Layer):
         return self.dense(fused_BD)
 
 
-class ClassificationTask(Task):
+class ClassificationTask(HeadTask):
     """Tells which one label a row has.
 
     `inputs["label"]`: int32 (B,) in [0, C). Outputs: `logits`, float32 (B, C). Answers: `probabilities`, float32
@@ -62,10 +63,11 @@ class ClassificationTask(Task):
         self._classes = classes
         self._seed = seed
 
-    def connect(self, inputs: Tensors, towers: Mapping[str, TowerOutput], fuse: Fuse) -> dict[str, Any]:
-        """Fused vectors through the head."""
-        head = ClassificationHead(regularization=self._regularization, classes=self._classes, seed=self._seed)
-        return {"logits": head(fuse(towers))}
+    def make_head(self, name: str) -> ClassificationHead:
+        """A dense layer to the logits."""
+        return ClassificationHead(
+            regularization=self._regularization, classes=self._classes, seed=self._seed, name=name
+        )
 
     def row_losses(self, outputs: Tensors, inputs: Tensors) -> Any:
         """Cross-entropy."""

@@ -1,6 +1,6 @@
 """The model section of a job file: each tower and each fusion is a spec, chosen by its type."""
 
-from mmdist.spec.model.fusion import ConcatSpec, FusionSpec
+from mmdist.spec.model.fusion import BilinearSpec, ConcatSpec, FusionSpec, GatedSpec, LateSpec
 from mmdist.spec.model.image import CNNSpec, ImageTowerBase, ImageTowerSpec, ResNetSpec
 from mmdist.spec.model.regularization import RegularizationSpec
 from mmdist.spec.model.section import ModelSpec
@@ -8,11 +8,14 @@ from mmdist.spec.model.text import BiLSTMSpec, TextTowerSpec
 
 __all__ = [
     "BiLSTMSpec",
+    "BilinearSpec",
     "CNNSpec",
     "ConcatSpec",
     "FusionSpec",
     "ImageTowerBase",
+    "GatedSpec",
     "ImageTowerSpec",
+    "LateSpec",
     "ModelSpec",
     "RegularizationSpec",
     "ResNetSpec",

@@ -1,10 +1,12 @@
 """Fusions, each chosen by its type."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from mmdist.spec.base import Spec
+from pydantic import Field, PositiveInt
 
-__all__ = ["ConcatSpec", "FusionSpec"]
+from mmdist.spec.base import Spec, default_type
+
+__all__ = ["BilinearSpec", "ConcatSpec", "FusionSpec", "GatedSpec", "LateSpec"]
 
 
 class ConcatSpec(Spec):
@@ -13,4 +15,30 @@ class ConcatSpec(Spec):
     type: Literal["concat"] = "concat"
 
 
-FusionSpec = ConcatSpec
+class GatedSpec(Spec):
+    """A gated multimodal unit (arXiv:1702.01992): a mean of the modalities, weighed anew in every row and unit."""
+
+    type: Literal["gated"] = "gated"
+    units: PositiveInt = 128
+    """Width of the fused vector."""
+
+
+class BilinearSpec(Spec):
+    """Low-rank bilinear pooling (arXiv:1610.04325): the product of the modalities, unit by unit."""
+
+    type: Literal["bilinear"] = "bilinear"
+    rank: PositiveInt = 128
+    """Rank of the bilinear form, and width of the fused vector."""
+
+
+class LateSpec(Spec):
+    """A head per modality; the mean of the logits of those that a row has."""
+
+    type: Literal["late"] = "late"
+    weights: Literal["equal", "learned"] = "equal"
+    """How much each modality counts in the mean: all alike, or by one learned weight each."""
+
+
+FusionSpec = Annotated[
+    ConcatSpec | GatedSpec | BilinearSpec | LateSpec, Field(discriminator="type"), default_type("concat")
+]

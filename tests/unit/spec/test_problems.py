@@ -74,8 +74,8 @@ def test_kind(refusal: Refusal, text: str, expected: str) -> None:
 
 def test_unknown_type_of_one(refusal: Refusal) -> None:
     # The unknown type's own keys are not judged by the type that is there.
-    assert refusal(TRAIN + "model:\n  fusion: {type: sum, width: 16}\n") == (
-        "job.yaml:7:18: unknown type `sum` for `model.fusion`\n  expected: `concat`\n  received: `sum`"
+    assert refusal(TRAIN + "task: {type: sum, width: 16}\n") == (
+        "job.yaml:6:14: unknown type `sum` for `task`\n  expected: `classification`\n  received: `sum`"
     )
 
 
