@@ -14,6 +14,7 @@ from mmdist.runtime.find import find_model
 from mmdist.runtime.job_lines import at_key
 from mmdist.runtime.preflight_data import open_input, sample_images, sample_labels
 from mmdist.runtime.preflight_folders import check_writable, similar_path
+from mmdist.runtime.preflight_weights import check_pretrained
 from mmdist.spec.data import ColumnsSpec
 from mmdist.spec.importing import FolderSourceSpec, ImportSpec, TableSourceSpec
 from mmdist.spec.job import EvaluateJob, ImportJob, PredictJob, TrainJob
@@ -64,6 +65,7 @@ def preflight(loaded: LoadedJob) -> Preflight:
         JobFileError: where a column is not in the data.
         UsageError: where an evaluate or predict job's model is not there.
         StorageError: where a folder cannot be written, or its disk is full.
+        ResourceError: where pretrained weights cannot be fetched.
     """
     job = loaded.spec
     facts = Preflight(job.kind, job.name, workers=job.resources.workers, replicas=known_replicas(job.resources))
@@ -104,6 +106,7 @@ def _train(loaded: LoadedJob, job: TrainJob, facts: Preflight) -> None:
     facts.lanes = resolved_lanes(job.data, job.train)
     if isinstance(job.task.labels, tuple):
         facts.labels = list(job.task.labels)
+    check_pretrained(loaded, job)
     if job.import_ is not None:
         _import(loaded, job.import_, facts)
         if not open_store(job.import_.output).exists(COMMITTED):

@@ -128,6 +128,11 @@ def event_line(event: Event) -> str | None:
             line = f"dataset {'was there already' if facts.get('skipped') else 'imported'}: {facts['output']} ({rows})"
             bad = facts.get("quarantined")
             return f"{line}; {bad:,} bad rows set aside in {facts['output']}/quarantine" if bad else line
+        case "pretrained":
+            return (
+                f"the {facts.get('tower')} tower starts from {facts.get('weights')}, "
+                f"SHA-256 {str(facts.get('sha256'))[:16]}..."
+            )
         case "resumed":
             return (
                 f"resumed from {facts.get('checkpoint')}, epoch {facts.get('epoch')}, batch {facts.get('next_batch')}"

@@ -9,6 +9,8 @@ from mmdist.spec.data import CacheSpec, InputDataSpec, LanesOrderSpec, TrainData
 from mmdist.spec.importing import FolderSourceSpec, ImportSpec, TableSourceSpec, TfdsSourceSpec
 from mmdist.spec.job import EvaluateJob, ImportJob, JobSpec, PredictJob, TrainJob
 from mmdist.spec.metrics import resolved_rule
+from mmdist.spec.model import ModelSpec, PretrainedSpec
+from mmdist.spec.model.pretrained import is_weight_path
 from mmdist.spec.resources import ResourcesSpec
 from mmdist.spec.task import TaskSpec
 from mmdist.spec.train import TrainSpec
@@ -53,6 +55,7 @@ def resolve_job(job: JobSpec) -> JobSpec:
                 import_=_resolve_import(job.import_) if job.import_ is not None else None,
                 data=_resolve_train_data(job.data, job.train),
                 train=_resolve_train(job.train, job.task),
+                model=_resolve_model(job.model),
             )
         case EvaluateJob():
             return _with(job, model=_resolve_run(job.model), data=_resolve_input(job.data))
@@ -98,6 +101,15 @@ def _resolve_train(train: TrainSpec, task: TaskSpec) -> TrainSpec:
         checkpoint=_with(train.checkpoint, keep_best=resolved_rule(train.checkpoint.keep_best, task)),
         early_stopping=resolved_rule(stopping, task) if stopping is not None else None,
     )
+
+
+def _resolve_model(model: ModelSpec) -> ModelSpec:
+    changes = {}
+    for name in type(model).model_fields:
+        tower = getattr(model, name)
+        if isinstance(tower, PretrainedSpec) and tower.weights is not None and is_weight_path(tower.weights):
+            changes[name] = _with(tower, weights=absolute(tower.weights))
+    return _with(model, **changes)
 
 
 def _resolve_input(data: InputDataSpec) -> InputDataSpec:

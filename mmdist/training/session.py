@@ -24,6 +24,7 @@ from mmdist.training.optimizer import build_optimizer
 from mmdist.training.parts import LoopParts
 from mmdist.training.policies import EarlyStopping, KeepBest
 from mmdist.training.prepare import Prepared
+from mmdist.training.pretrained import load_pretrained
 from mmdist.training.state import TrainingState
 from mmdist.training.step import Steps
 from mmdist.training.undo import Undo, towers_of
@@ -48,16 +49,19 @@ def open_session(
     Raises:
         JobFileError: where batch and lanes cannot be shared out to the replicas.
         UsageError: where the checkpoint is of another job.
-        DataRefusedError: where it is of other data.
+        DataRefusedError: where it is of other data, or pretrained weights cannot be used.
         StorageError: where there are checkpoints and none verifies.
+        ResourceError: where pretrained weights cannot be fetched.
     """
     lanes = _own_lanes(job, devices, rank=rank, workers=workers)
     worker_places = job.train.global_batch_size // workers
     task = build_task(job.task, data.facts, regularization=job.model.regularization, seed=job.seed)
     model, optimizer = _build(job, task, data, devices)
+    restored, known = restore_newest(run, events)
+    if restored is None:
+        load_pretrained(model, job.model, events if rank == 0 else None)
     averages = Averages(devices.strategy, model.trainable_variables, job.train.averages)
     variables = [*model.variables, *optimizer.variables, *averages.variables]
-    restored, known = restore_newest(run, events)
     identity = {
         "job": job_hash(job.model_copy(update={"resources": ResourcesSpec(), "storage": ""})),
         "train": data.train.fingerprint,

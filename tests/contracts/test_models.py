@@ -10,6 +10,7 @@ from mmdist.models.layers import TowerOutput
 from mmdist.models.tasks import ClassificationHead
 from mmdist.models.text import build_text_tower
 from mmdist.spec.model import (
+    ApplicationSpec,
     BilinearSpec,
     BiLSTMSpec,
     CNNSpec,
@@ -29,6 +30,7 @@ PRESENT = np.array([True, True, False])
     [
         (CNNSpec(), (3, 4, 128), (3, 128)),
         (CNNSpec(filters=(8, 16), units=12), (3, 49, 16), (3, 12)),
+        (ApplicationSpec(net="mobilenetv2_035", units=6), (3, 4, 1280), (3, 6)),
         (ResNetSpec(depths=(1, 2), widths=(8, 12), units=6), (3, 81, 12), (3, 6)),
     ],
 )

@@ -2,12 +2,13 @@
 
 from typing import assert_never
 
+from mmdist.models.image.application import ApplicationTower
 from mmdist.models.image.cnn import CNNTower
 from mmdist.models.image.resnet import ResNetTower
 from mmdist.models.image.tower import ImageTower
-from mmdist.spec.model import CNNSpec, ImageTowerSpec, RegularizationSpec, ResNetSpec
+from mmdist.spec.model import ApplicationSpec, CNNSpec, ImageTowerSpec, RegularizationSpec, ResNetSpec
 
-__all__ = ["CNNTower", "ImageTower", "ResNetTower", "build_image_tower"]
+__all__ = ["ApplicationTower", "CNNTower", "ImageTower", "ResNetTower", "build_image_tower"]
 
 
 def build_image_tower(
@@ -19,5 +20,7 @@ def build_image_tower(
             return CNNTower(spec, regularization=regularization, image_size=image_size, seed=seed)
         case ResNetSpec():
             return ResNetTower(spec, regularization=regularization, image_size=image_size, seed=seed)
+        case ApplicationSpec():
+            return ApplicationTower(spec, regularization=regularization, image_size=image_size, seed=seed)
         case _:
             assert_never(spec)

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from mmdist.errors import JobFileError
 from mmdist.spec.job import TrainJob
+from mmdist.spec.model import PretrainedSpec
 from mmdist.spec.yaml_source import Document
 
-__all__ = ["check_image_size", "check_stages"]
+__all__ = ["check_image_size", "check_same_weights", "check_stages"]
 
 
 def check_image_size(job: TrainJob, document: Document) -> Iterator[JobFileError]:
@@ -36,3 +37,19 @@ def check_stages(job: TrainJob, document: Document) -> Iterator[JobFileError]:
             place=document.value_place(("model", "image", "widths")),
             remedy="give `depths` and `widths` one entry for each stage",
         )
+
+
+def check_same_weights(job: TrainJob, document: Document) -> Iterator[JobFileError]:
+    """Workers read pretrained weights each for itself, and must start from the same."""
+    for name in type(job.model).model_fields:
+        spec = getattr(job.model, name)
+        if not isinstance(spec, PretrainedSpec) or spec.weights is None or spec.sha256 is not None:
+            continue
+        if job.resources.workers > 1:
+            yield JobFileError(
+                f"`model.{name}.sha256` is missing: {job.resources.workers} workers must start from the same weights",
+                expected="the SHA-256 of the file of weights, in hexadecimal",
+                received="none",
+                place=document.value_place(("model", name, "weights")),
+                remedy="add what `sha256sum` prints for the file",
+            )

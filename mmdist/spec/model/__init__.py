@@ -1,12 +1,14 @@
 """The model section of a job file: each tower and each fusion is a spec, chosen by its type."""
 
 from mmdist.spec.model.fusion import BilinearSpec, ConcatSpec, FusionSpec, GatedSpec, LateSpec
-from mmdist.spec.model.image import CNNSpec, ImageTowerBase, ImageTowerSpec, ResNetSpec
+from mmdist.spec.model.image import ApplicationSpec, CNNSpec, ImageTowerBase, ImageTowerSpec, ResNetSpec
+from mmdist.spec.model.pretrained import PretrainedSpec
 from mmdist.spec.model.regularization import RegularizationSpec
 from mmdist.spec.model.section import ModelSpec
 from mmdist.spec.model.text import BiLSTMSpec, TextTowerSpec
 
 __all__ = [
+    "ApplicationSpec",
     "BiLSTMSpec",
     "BilinearSpec",
     "CNNSpec",
@@ -17,6 +19,7 @@ __all__ = [
     "ImageTowerSpec",
     "LateSpec",
     "ModelSpec",
+    "PretrainedSpec",
     "RegularizationSpec",
     "ResNetSpec",
     "TextTowerSpec",

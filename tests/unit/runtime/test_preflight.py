@@ -248,3 +248,13 @@ def test_full_disk(check: Callable[..., Preflight], monkeypatch: pytest.MonkeyPa
     message = refused(check, StorageError, TRAIN)
     assert message.startswith("job.yaml:1:1: the disk of `storage` is full\n  expected: 256 MiB free at least\n")
     assert "received: 5 MiB free in " in message
+
+
+def test_pretrained_weights_are_looked_at_before_the_start(check: Callable[..., Preflight], tmp_path: Path) -> None:
+    (tmp_path / "net.h5").write_bytes(b"abc")
+    job = TRAIN + "model:\n  image: {type: application, weights: net.h5}\n"
+    check(job)
+    with pytest.raises(DataRefusedError, match=r"job\.yaml:14:39: the file of weights is not there"):
+        check(job.replace("net.h5", "other.h5"))
+    with pytest.raises(DataRefusedError, match="is not the one that the job asks for"):
+        check(job.replace("net.h5", f"net.h5, sha256: {'a' * 64}"))

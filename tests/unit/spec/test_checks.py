@@ -1,11 +1,12 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from job_texts import TRAIN
 
 from mmdist.spec.job import TrainJob
 from mmdist.spec.load import LoadedJob
-from mmdist.spec.model import CNNSpec, ResNetSpec
+from mmdist.spec.model import ApplicationSpec, CNNSpec, ResNetSpec
 from mmdist.spec.train import EarlyStoppingSpec, KeepBestSpec
 
 Refusal = Callable[..., str]
@@ -123,6 +124,17 @@ def test_pictures_too_small_for_stages(refusal: Refusal, load: Callable[..., Loa
 def test_stages_without_a_width(refusal: Refusal) -> None:
     message = refusal(TRAIN + "model:\n  image:\n    type: resnet\n    widths: [8, 16]\n")
     assert message.startswith("job.yaml:9:13: `model.image` has not as many widths as depths\n  expected: 3 widths")
+
+
+def test_workers_start_from_the_same_weights(refusal: Refusal, load: Callable[..., LoadedJob]) -> None:
+    text = TRAIN + "model: {image: {type: application, weights: a.h5}}\nresources: {workers: 2}\n"
+    message = refusal(text)
+    assert message.startswith("job.yaml:6:45: `model.image.sha256` is missing: 2 workers must start from the same")
+    load(text, "resources.workers=1")
+    job = load(text, f"model.image.sha256={'a' * 64}").spec
+    assert isinstance(job, TrainJob)
+    assert isinstance(job.model.image, ApplicationSpec)
+    assert job.model.image.weights == str(Path("a.h5").absolute())
 
 
 @pytest.mark.parametrize(("metric", "mode"), [("val/accuracy", "min"), ("train/loss", "max")])
