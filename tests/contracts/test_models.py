@@ -15,6 +15,7 @@ from mmdist.spec.model import (
     BiLSTMSpec,
     CNNSpec,
     ConcatSpec,
+    CrossAttentionSpec,
     GatedSpec,
     LateSpec,
     RegularizationSpec,
@@ -75,7 +76,13 @@ def towers_of_two(rng):
 
 
 @pytest.mark.parametrize(
-    ("spec", "fused"), [(ConcatSpec(), (4, 10)), (GatedSpec(units=5), (4, 5)), (BilinearSpec(rank=7), (4, 7))]
+    ("spec", "fused"),
+    [
+        (ConcatSpec(), (4, 10)),
+        (GatedSpec(units=5), (4, 5)),
+        (BilinearSpec(rank=7), (4, 7)),
+        (CrossAttentionSpec(width=8, heads=2), (4, 8)),
+    ],
 )
 def test_fusion(spec, fused):
     towers = towers_of_two(np.random.default_rng(0))

@@ -1,11 +1,15 @@
 """One S3 server for all tests that ask for it, and a proxy in front of it that is whole unless told otherwise."""
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from faulty_proxy import FaultyProxy
 from pyarrow import fs
 from s3_server import ACCESS_KEY, BUCKET, SECRET_KEY, s3_server
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "unit" / "training"))  # its tiny dataset
 
 
 @pytest.fixture(scope="session")

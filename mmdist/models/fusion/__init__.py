@@ -4,12 +4,30 @@ from typing import Any, assert_never
 
 from mmdist.models.fusion.bilinear import BilinearFusion
 from mmdist.models.fusion.concat import ConcatFusion
+from mmdist.models.fusion.cross_attention import CrossAttentionFusion
 from mmdist.models.fusion.fuse import Fuse, MakeHead
 from mmdist.models.fusion.gated import GatedFusion
 from mmdist.models.fusion.late import LateFusion
-from mmdist.spec.model import BilinearSpec, ConcatSpec, FusionSpec, GatedSpec, LateSpec, RegularizationSpec
+from mmdist.spec.model import (
+    BilinearSpec,
+    ConcatSpec,
+    CrossAttentionSpec,
+    FusionSpec,
+    GatedSpec,
+    LateSpec,
+    RegularizationSpec,
+)
 
-__all__ = ["BilinearFusion", "ConcatFusion", "Fuse", "GatedFusion", "LateFusion", "MakeHead", "build_fusion"]
+__all__ = [
+    "BilinearFusion",
+    "ConcatFusion",
+    "CrossAttentionFusion",
+    "Fuse",
+    "GatedFusion",
+    "LateFusion",
+    "MakeHead",
+    "build_fusion",
+]
 
 
 def build_fusion(spec: FusionSpec, *, regularization: RegularizationSpec, seed: int) -> Any:
@@ -21,6 +39,8 @@ def build_fusion(spec: FusionSpec, *, regularization: RegularizationSpec, seed: 
             return GatedFusion(spec, regularization=regularization, seed=seed)
         case BilinearSpec():
             return BilinearFusion(spec, regularization=regularization, seed=seed)
+        case CrossAttentionSpec():
+            return CrossAttentionFusion(spec, regularization=regularization, seed=seed)
         case LateSpec():
             return LateFusion(spec)
         case _:

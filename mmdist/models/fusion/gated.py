@@ -42,15 +42,17 @@ class GatedFusion(keras.layers.Layer):
         self.drop = Dropout(regularization.dropout, seed=seed, name="fusion_dropout")
 
     def build(self, towers_shape: Sequence[Any]) -> None:
-        """Makes one layer per modality, and the gates."""
+        """Makes one layer per modality, and the gates between them."""
         self.hidden = [self._dense(self.spec.units, f"hidden_{number}", "tanh") for number in range(len(towers_shape))]
-        self.gate = self._dense(len(towers_shape) * self.spec.units, "gate", None)
+        self.gate = self._dense(len(towers_shape) * self.spec.units, "gate", None) if len(towers_shape) > 1 else None
 
     def call(self, towers: Sequence[TowerOutput], training: bool = False) -> Any:
         """One output per tower, pooled (B, D_i): the fused vector float (B, units)."""
         count = len(towers)
         pooled = [tower.pooled for tower in towers]
         hidden_BMD = keras.ops.stack([layer(each) for layer, each in zip(self.hidden, pooled, strict=True)], axis=1)
+        if self.gate is None:
+            return self.drop(hidden_BMD[:, 0], training=training)
         logits_BMD = keras.ops.reshape(self.gate(keras.ops.concatenate(pooled, axis=-1)), (-1, count, self.spec.units))
         is_counted_BM1 = counted(present_of(towers))[:, :, None]
         logits_BMD = keras.ops.where(is_counted_BM1, keras.ops.cast(logits_BMD, "float32"), _NEVER)

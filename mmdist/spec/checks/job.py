@@ -2,6 +2,7 @@
 
 from mmdist.errors import JobFileError
 from mmdist.spec.checks.columns import check_columns
+from mmdist.spec.checks.fusion import check_fusion
 from mmdist.spec.checks.importing import check_imported_folders, check_shares
 from mmdist.spec.checks.model import check_image_size, check_same_weights, check_stages
 from mmdist.spec.checks.sharing import check_batch, check_lanes, check_mixing, check_workers
@@ -33,6 +34,7 @@ def check_job(job: JobSpec, document: Document) -> list[JobFileError]:
                 *check_image_size(job, document),
                 *check_stages(job, document),
                 *check_same_weights(job, document),
+                *check_fusion(job, document),
                 *check_modes(job, document),
                 *check_warmup(job, document),
                 *check_imported_folders(job, document),

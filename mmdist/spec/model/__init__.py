@@ -1,6 +1,6 @@
 """The model section of a job file: each tower and each fusion is a spec, chosen by its type."""
 
-from mmdist.spec.model.fusion import BilinearSpec, ConcatSpec, FusionSpec, GatedSpec, LateSpec
+from mmdist.spec.model.fusion import BilinearSpec, ConcatSpec, CrossAttentionSpec, FusionSpec, GatedSpec, LateSpec
 from mmdist.spec.model.image import ApplicationSpec, CNNSpec, ImageTowerBase, ImageTowerSpec, ResNetSpec
 from mmdist.spec.model.pretrained import PretrainedSpec
 from mmdist.spec.model.regularization import RegularizationSpec
@@ -13,6 +13,7 @@ __all__ = [
     "BilinearSpec",
     "CNNSpec",
     "ConcatSpec",
+    "CrossAttentionSpec",
     "FusionSpec",
     "ImageTowerBase",
     "GatedSpec",

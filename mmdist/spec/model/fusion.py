@@ -6,7 +6,7 @@ from pydantic import Field, PositiveInt
 
 from mmdist.spec.base import Spec, default_type
 
-__all__ = ["BilinearSpec", "ConcatSpec", "FusionSpec", "GatedSpec", "LateSpec"]
+__all__ = ["BilinearSpec", "ConcatSpec", "CrossAttentionSpec", "FusionSpec", "GatedSpec", "LateSpec"]
 
 
 class ConcatSpec(Spec):
@@ -31,6 +31,18 @@ class BilinearSpec(Spec):
     """Rank of the bilinear form, and width of the fused vector."""
 
 
+class CrossAttentionSpec(Spec):
+    """A Transformer over the tokens of all modalities as one sequence; its class token is the fused vector."""
+
+    type: Literal["cross_attention"] = "cross_attention"
+    width: PositiveInt = 128
+    """Width that all tokens are brought to, and of the fused vector; a multiple of `heads`."""
+    heads: PositiveInt = 4
+    """Heads of the attention."""
+    blocks: PositiveInt = 2
+    """Blocks of attention and dense layers."""
+
+
 class LateSpec(Spec):
     """A head per modality; the mean of the logits of those that a row has."""
 
@@ -40,5 +52,7 @@ class LateSpec(Spec):
 
 
 FusionSpec = Annotated[
-    ConcatSpec | GatedSpec | BilinearSpec | LateSpec, Field(discriminator="type"), default_type("concat")
+    ConcatSpec | GatedSpec | BilinearSpec | CrossAttentionSpec | LateSpec,
+    Field(discriminator="type"),
+    default_type("concat"),
 ]

@@ -1,0 +1,143 @@
+"""Every `type:` of every family trains on two replicas, resumes bit for bit, evaluates and predicts.
+
+How to add a type: one line in `ROWS`, from its place in the job file to what it takes to be small there. All rows are
+run by
+
+    pytest tests/integration/test_every_type.py -m ''
+
+and without `-m` the one that takes a type of each family. A type that has no row fails `test_every_type_has_a_row`.
+A type that the tiny dataset has no columns for names a function in `DATA` that writes the splits of one that has.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_runs import events, job_dict, write_data, write_run
+
+from mmdist.spec.describe import discriminator, spec_classes, type_names
+from mmdist.spec.job import TrainJob
+from mmdist.spec.model import ModelSpec
+from mmdist.storage import open_store
+from mmdist.training.checkpoint import committed_checkpoints, read_checkpoint
+
+ROWS: dict[str, dict[str, Any]] = {
+    "model.image: cnn": {"filters": [4, 8], "units": 8},
+    "model.image: application": {"net": "mobilenetv2_035", "resize": [32, 32]},
+    "model.image: resnet": {"widths": [4, 8], "depths": [1, 1]},
+    "model.text: bilstm": {"embedding": 6, "lstm_units": 4, "units": 6},
+    "model.fusion: concat": {},
+    "model.fusion: gated": {"units": 8},
+    "model.fusion: bilinear": {"rank": 8},
+    "model.fusion: cross_attention": {"width": 8, "heads": 2, "blocks": 1},
+    "model.fusion: late": {"weights": "learned"},
+    "task: classification": {},
+}
+"""By section and type, the other keys of the section."""
+
+DATA: dict[str, Callable[[Path], dict[str, str]]] = {}
+"""By row, what writes its splits into a folder, where it is not `write_data`."""
+
+SAMPLE = ("model.image: resnet", "model.text: bilstm", "model.fusion: cross_attention", "task: classification")
+"""Rows that one job has together: what is run of them by default."""
+
+JOBS = {"a type of each family": SAMPLE, **{name: (name,) for name in ROWS}}
+
+
+def job_of(rows: tuple[str, ...], data: dict[str, str]) -> dict[str, Any]:
+    """The tiny job with the sections of the rows in it."""
+    changes = {}
+    for row in rows:
+        path, kind = row.split(": ")
+        changes[path.replace(".", "__")] = {"type": kind, **ROWS[row]}
+    return job_dict(data, train__epochs=2, **changes)
+
+
+@pytest.fixture(scope="module")
+def folders(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs of every job that was asked for: `alone/JOB` to its end, and `stopped/JOB` that was resumed."""
+    root = tmp_path_factory.mktemp("types")
+    asked = {item.name for item in request.session.items}
+    names = [name for name in JOBS if any(f"[{name}]" in item for item in asked)]
+    made: dict[Callable[[Path], dict[str, str]], dict[str, str]] = {}
+    for name in names:
+        write = DATA.get(name, write_data)
+        if write not in made:
+            made[write] = write(root / "data" / str(len(made)))
+        job = job_of(JOBS[name], made[write])
+        for kind in ("alone", "stopped"):
+            write_run(run_of(root, kind, name), job)
+    alone = [f"end:{run_of(root, 'alone', name)}" for name in names]
+    work(*alone, *(f"stop:{run_of(root, 'stopped', name)}" for name in names))
+    work(*(f"end:{run_of(root, 'stopped', name)}" for name in names))
+    return root
+
+
+def run_of(root: Path, kind: str, name: str) -> Path:
+    return root / kind / name.replace(": ", "-").replace(" ", "-")
+
+
+def work(*tasks: str) -> None:
+    """A process that does what `type_runs.py` says, one after the other."""
+    here = Path(__file__)
+    found = (here.parents[2], here.parents[1] / "unit" / "training")
+    done = subprocess.run(
+        [sys.executable, str(here.with_name("type_runs.py")), *tasks],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(str(folder) for folder in found)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-5000:]
+
+
+def everything(run: Path) -> dict[str, bytes]:
+    """What a run has found out that must not depend on whether it was stopped."""
+    files = sorted(path for path in (run / "predictions").rglob("*.parquet"))
+    named = {path.name: path.read_bytes() for path in files}
+    return {**named, "weights": (run / "model" / "weights.safetensors").read_bytes()}
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if len(rows) > 1 else pytest.mark.campaign) for name, rows in JOBS.items()]
+)
+def test_it_trains_resumes_bit_for_bit_evaluates_and_predicts(folders: Path, name: str) -> None:
+    alone, stopped = (run_of(folders, kind, name) for kind in ("alone", "stopped"))
+    for run in (alone, stopped):
+        failed = run / "failed"
+        assert not failed.exists(), failed.read_text()
+    assert {event["replicas"] for run in (alone, stopped) for event in events(run, "devices")} == {2}
+    [resumed] = events(stopped, "resumed")
+    assert resumed["epoch"] == 2
+    assert resumed["next_batch"] > 0
+    expected, received = (
+        read_checkpoint(open_store(str(run)), committed_checkpoints(open_store(str(run)))[-1])
+        for run in (alone, stopped)
+    )
+    assert len(expected.arrays) == len(received.arrays)
+    for one, other in zip(expected.arrays, received.arrays, strict=True):
+        np.testing.assert_array_equal(one, other)
+    for key in ("step", "cursor", "totals", "ledger", "history", "identity"):
+        assert expected.state[key] == received.state[key], key
+    assert everything(alone) == everything(stopped)
+    metrics = [json.loads((run / "report" / "evaluation.json").read_text())["metrics"] for run in (alone, stopped)]
+    assert metrics[0] == metrics[1]
+    assert (stopped / "report" / "report.html").stat().st_size > 1000
+
+
+def test_every_type_has_a_row() -> None:
+    sections = {f"model.{name}": field for name, field in ModelSpec.model_fields.items()}
+    sections["task"] = TrainJob.model_fields["task"]
+    types = {
+        f"{path}: {kind}"
+        for path, field in sections.items()
+        for kind in type_names([one for one in spec_classes(field.annotation) if discriminator(one)])
+    }
+    assert types == set(ROWS), "add a row to ROWS in this file"
