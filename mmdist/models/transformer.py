@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from mmdist.models.draws import Dropout
+from mmdist.models.draws import Dropout, StochasticDepth
 from mmdist.models.layers import kernel_penalty
 from mmdist.models.seeds import glorot
 from mmdist.spec.model import RegularizationSpec
@@ -66,6 +66,7 @@ class TransformerBlock(keras.layers.Layer):
         heads: N.
         regularization: Penalties on the kernels, and dropout of what each part adds.
         expansion: Width of the hidden layer, in D.
+        stochastic_depth: Share of the rows that leave each part out, in training.
         seed: The job's seed.
         name: Unique in the model, such as `text/block-0`.
     """
@@ -77,6 +78,7 @@ class TransformerBlock(keras.layers.Layer):
         *,
         regularization: RegularizationSpec,
         expansion: int = 4,
+        stochastic_depth: float = 0.0,
         seed: int,
         name: str,
     ) -> None:
@@ -99,10 +101,15 @@ class TransformerBlock(keras.layers.Layer):
             Dropout(regularization.dropout, seed=seed, name=f"{name.replace('/', '_')}_dropout_{part}")
             for part in ("attention", "hidden")
         ]
+        self.depths = [
+            StochasticDepth(stochastic_depth, seed=seed, name=f"{name.replace('/', '_')}_depth_{part}")
+            for part in ("attention", "hidden")
+        ]
 
     def call(self, tokens_BTD: Any, mask_BTS: Any, training: bool = False) -> Any:
         """Tokens float (B, T, D) that may see each other by bool (B, T or 1, T): the same shape."""
         normed_BTD = self.attention_norm(tokens_BTD)
-        tokens_BTD = tokens_BTD + self.drops[0](self.attention(normed_BTD, normed_BTD, mask_BTS), training=training)
-        hidden_BTD = self.out(self.hidden(self.hidden_norm(tokens_BTD)))
-        return tokens_BTD + self.drops[1](hidden_BTD, training=training)
+        attended_BTD = self.drops[0](self.attention(normed_BTD, normed_BTD, mask_BTS), training=training)
+        tokens_BTD = tokens_BTD + self.depths[0](attended_BTD, training=training)
+        hidden_BTD = self.drops[1](self.out(self.hidden(self.hidden_norm(tokens_BTD))), training=training)
+        return tokens_BTD + self.depths[1](hidden_BTD, training=training)

@@ -30,7 +30,9 @@ from mmdist.training.checkpoint import committed_checkpoints, read_checkpoint
 ROWS: dict[str, dict[str, Any]] = {
     "model.image: cnn": {"filters": [4, 8], "units": 8},
     "model.image: application": {"net": "mobilenetv2_035", "resize": [32, 32]},
-    "model.image: resnet": {"widths": [4, 8], "depths": [1, 1]},
+    "model.image: resnet": {"widths": [4, 8], "depths": [1, 1], "stochastic_depth": 0.2},
+    "model.image: convnext": {"widths": [4, 8], "depths": [1, 1], "stem_px": 2, "stochastic_depth": 0.2},
+    "model.image: vit": {"patch_px": 4, "depth": 2, "width": 8, "heads": 2, "dropout": 0.1, "stochastic_depth": 0.2},
     "model.text: bilstm": {"embedding": 6, "lstm_units": 4, "units": 6},
     "model.fusion: concat": {},
     "model.fusion: gated": {"units": 8},

@@ -4,11 +4,29 @@ from typing import assert_never
 
 from mmdist.models.image.application import ApplicationTower
 from mmdist.models.image.cnn import CNNTower
+from mmdist.models.image.convnext import ConvNeXtTower
 from mmdist.models.image.resnet import ResNetTower
 from mmdist.models.image.tower import ImageTower
-from mmdist.spec.model import ApplicationSpec, CNNSpec, ImageTowerSpec, RegularizationSpec, ResNetSpec
+from mmdist.models.image.vit import ViTTower
+from mmdist.spec.model import (
+    ApplicationSpec,
+    CNNSpec,
+    ConvNeXtSpec,
+    ImageTowerSpec,
+    RegularizationSpec,
+    ResNetSpec,
+    ViTSpec,
+)
 
-__all__ = ["ApplicationTower", "CNNTower", "ImageTower", "ResNetTower", "build_image_tower"]
+__all__ = [
+    "ApplicationTower",
+    "CNNTower",
+    "ConvNeXtTower",
+    "ImageTower",
+    "ResNetTower",
+    "ViTTower",
+    "build_image_tower",
+]
 
 
 def build_image_tower(
@@ -20,6 +38,10 @@ def build_image_tower(
             return CNNTower(spec, regularization=regularization, image_size=image_size, seed=seed)
         case ResNetSpec():
             return ResNetTower(spec, regularization=regularization, image_size=image_size, seed=seed)
+        case ConvNeXtSpec():
+            return ConvNeXtTower(spec, regularization=regularization, image_size=image_size, seed=seed)
+        case ViTSpec():
+            return ViTTower(spec, regularization=regularization, image_size=image_size, seed=seed)
         case ApplicationSpec():
             return ApplicationTower(spec, regularization=regularization, image_size=image_size, seed=seed)
         case _:

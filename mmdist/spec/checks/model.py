@@ -1,4 +1,4 @@
-"""Whether the towers can read what they are given."""
+"""Whether the parts of the model can be built, and read what they are given."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from mmdist.spec.job import TrainJob
 from mmdist.spec.model import PretrainedSpec
 from mmdist.spec.yaml_source import Document
 
-__all__ = ["check_image_size", "check_same_weights", "check_stages"]
+__all__ = ["check_heads", "check_image_size", "check_same_weights", "check_stages"]
 
 
 def check_image_size(job: TrainJob, document: Document) -> Iterator[JobFileError]:
@@ -37,6 +37,22 @@ def check_stages(job: TrainJob, document: Document) -> Iterator[JobFileError]:
             place=document.value_place(("model", "image", "widths")),
             remedy="give `depths` and `widths` one entry for each stage",
         )
+
+
+def check_heads(job: TrainJob, document: Document) -> Iterator[JobFileError]:
+    """Heads of attention share the width evenly, in every part of the model that has them."""
+    for name in type(job.model).model_fields:
+        spec = getattr(job.model, name)
+        width, heads = getattr(spec, "width", 0), getattr(spec, "heads", 1)
+        if width % heads:
+            below = width // heads * heads
+            yield JobFileError(
+                f"the width of `model.{name}` must divide by its {heads} heads; received {width}. "
+                f"Try {' or '.join(str(multiple) for multiple in (below, below + heads) if multiple)}.",
+                expected=f"a multiple of {heads}",
+                received=str(width),
+                place=document.key_place(("model", name)),
+            )
 
 
 def check_same_weights(job: TrainJob, document: Document) -> Iterator[JobFileError]:

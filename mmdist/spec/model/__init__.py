@@ -1,7 +1,15 @@
 """The model section of a job file: each tower and each fusion is a spec, chosen by its type."""
 
 from mmdist.spec.model.fusion import BilinearSpec, ConcatSpec, CrossAttentionSpec, FusionSpec, GatedSpec, LateSpec
-from mmdist.spec.model.image import ApplicationSpec, CNNSpec, ImageTowerBase, ImageTowerSpec, ResNetSpec
+from mmdist.spec.model.image import (
+    ApplicationSpec,
+    CNNSpec,
+    ConvNeXtSpec,
+    ImageTowerBase,
+    ImageTowerSpec,
+    ResNetSpec,
+    ViTSpec,
+)
 from mmdist.spec.model.pretrained import PretrainedSpec
 from mmdist.spec.model.regularization import RegularizationSpec
 from mmdist.spec.model.section import ModelSpec
@@ -14,6 +22,7 @@ __all__ = [
     "CNNSpec",
     "ConcatSpec",
     "CrossAttentionSpec",
+    "ConvNeXtSpec",
     "FusionSpec",
     "ImageTowerBase",
     "GatedSpec",
@@ -24,4 +33,5 @@ __all__ = [
     "RegularizationSpec",
     "ResNetSpec",
     "TextTowerSpec",
+    "ViTSpec",
 ]

@@ -126,6 +126,21 @@ def test_stages_without_a_width(refusal: Refusal) -> None:
     assert message.startswith("job.yaml:9:13: `model.image` has not as many widths as depths\n  expected: 3 widths")
 
 
+def test_patches_that_do_not_divide(refusal: Refusal, load: Callable[..., LoadedJob]) -> None:
+    text = TRAIN + "  image: {size: [60, 48]}\nmodel: {image: {type: vit}}\n"
+    message = refusal(text)
+    assert message.startswith("job.yaml:6:17: pictures of 60 x 48 cannot be cut into whole patches of 8 pixels\n")
+    assert "set `model.image.patch_px` to 4 or 6" in message
+    load(text, "model.image.patch_px=12")
+    assert "to do: change `data.image.size`" in refusal(text, "data.image.size=[61, 48]")
+
+
+def test_width_that_the_heads_do_not_share(refusal: Refusal) -> None:
+    assert refusal(TRAIN + "model:\n  image: {type: vit, heads: 3}\n").startswith(
+        "job.yaml:7:3: the width of `model.image` must divide by its 3 heads; received 128. Try 126 or 129.\n"
+    )
+
+
 def test_workers_start_from_the_same_weights(refusal: Refusal, load: Callable[..., LoadedJob]) -> None:
     text = TRAIN + "model: {image: {type: application, weights: a.h5}}\nresources: {workers: 2}\n"
     message = refusal(text)

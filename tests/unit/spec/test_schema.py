@@ -29,5 +29,5 @@ def test_it_refuses_what_the_loader_refuses() -> None:
     good: dict[str, Any] = {"kind": "train", "name": "x", "data": {"train": "a", "validation": "b"}}
     validator = Draft202012Validator(job_schema())
     assert validator.is_valid(good)
-    for bad in ({"epochs": 3}, {"train": {"epoch": 3}}, {"model": {"image": {"type": "vit"}}}, {"seed": -1}):
+    for bad in ({"epochs": 3}, {"train": {"epoch": 3}}, {"model": {"image": {"type": "vitt"}}}, {"seed": -1}):
         assert not validator.is_valid({**good, **bad})

@@ -8,8 +8,20 @@ from mmdist.spec.base import default_type
 from mmdist.spec.model.image.application import ApplicationSpec
 from mmdist.spec.model.image.base import ImageTowerBase
 from mmdist.spec.model.image.cnn import CNNSpec
+from mmdist.spec.model.image.convnext import ConvNeXtSpec
 from mmdist.spec.model.image.resnet import ResNetSpec
+from mmdist.spec.model.image.vit import ViTSpec
 
-__all__ = ["ApplicationSpec", "CNNSpec", "ImageTowerBase", "ImageTowerSpec", "ResNetSpec"]
+__all__ = [
+    "ApplicationSpec",
+    "CNNSpec",
+    "ConvNeXtSpec",
+    "ImageTowerBase",
+    "ImageTowerSpec",
+    "ResNetSpec",
+    "ViTSpec",
+]
 
-ImageTowerSpec = Annotated[CNNSpec | ResNetSpec | ApplicationSpec, Field(discriminator="type"), default_type("cnn")]
+ImageTowerSpec = Annotated[
+    CNNSpec | ResNetSpec | ConvNeXtSpec | ViTSpec | ApplicationSpec, Field(discriminator="type"), default_type("cnn")
+]
