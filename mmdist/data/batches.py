@@ -61,18 +61,21 @@ class Batch:
     bad: list[BadRow]
     """The rows of this batch that were set aside, by place."""
     ledger: LedgerDelta
+    fields: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+    """By name the arrays of further modalities: `tabular` float32 (B, F, 2) and `tabular_present` bool (B,)."""
 
     def inputs(self) -> dict[str, npt.NDArray[Any]]:
         """What a model may be shown, by name: of each modality that the job reads, its arrays and where it is present.
 
-        `image` uint8 (B, H, W, 3), `image_present` bool (B,), `text` int32 (B, T), `text_present` bool (B,).
+        `image` uint8 (B, H, W, 3), `image_present` bool (B,), `text` int32 (B, T), `text_present` bool (B,), and
+        the further `fields`.
         """
         arrays: dict[str, npt.NDArray[Any]] = {}
         if self.image is not None:
             arrays |= {"image": self.image, "image_present": self.image_present}
         if self.text is not None:
             arrays |= {"text": self.text, "text_present": self.text_present}
-        return arrays
+        return arrays | self.fields
 
     @property
     def size(self) -> int:

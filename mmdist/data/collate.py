@@ -18,6 +18,7 @@ from mmdist.data.image_buffers import ImageBuffers
 from mmdist.data.labels import LabelEncoder
 from mmdist.data.prepare import RowOrigin, prepare_rows
 from mmdist.data.rows import ObjectArray, RowBlock
+from mmdist.data.tabular import TabularEncoder
 from mmdist.data.tokenizer import Tokenizer
 from mmdist.spec.data import ColumnsSpec
 
@@ -36,6 +37,7 @@ class Collator:
         image_size: Height and width of the batch's pictures; needed where pictures are read.
         max_pixels: Largest picture, by its header, that is decoded.
         tokenizer: Needed where texts are read.
+        tabular: Needed where the fields of records are read.
         labels: The labels by index; without them `Batch.label` is None and no label is bad.
         threads: Threads that `collate` decodes with.
     """
@@ -44,6 +46,7 @@ class Collator:
     image_size: tuple[int, int] | None = None
     max_pixels: int = 50_000_000
     tokenizer: Tokenizer | None = None
+    tabular: TabularEncoder | None = None
     labels: tuple[str, ...] | None = None
     threads: int = 1
 
@@ -52,6 +55,8 @@ class Collator:
             raise ValueError("a collator that reads pictures needs image_size")
         if self.columns.text is not None and self.tokenizer is None:
             raise ValueError("a collator that reads texts needs a tokenizer")
+        if self.columns.tabular is not None and self.tabular is None:
+            raise ValueError("a collator that reads the fields of records needs their encoder")
 
     @property
     def read_columns(self) -> ColumnsSpec:
@@ -76,6 +81,7 @@ class Collator:
             self.columns,
             origin,
             tokenizer=self.tokenizer,
+            tabular=self.tabular if self.columns.tabular is not None else None,
             labels=self._label_encoder,
             hashed=hashed,
             images=images,
@@ -176,7 +182,10 @@ class PendingBatch:
         bad = sorted(self._bad)
         if bad:
             mask[bad] = False
-            for values in (self._image, rows.text, rows.label, self._image_present, rows.text_present):
+            for values in (
+                *(self._image, rows.text, rows.label, self._image_present, rows.text_present),
+                *rows.fields.values(),
+            ):
                 if values is not None:
                     values[bad] = 0
         return Batch(
@@ -186,6 +195,7 @@ class PendingBatch:
             text=rows.text,
             text_present=rows.text_present,
             label=rows.label,
+            fields=rows.fields,
             mask=mask.astype(np.float32),
             row=rows.row,
             ids=rows.ids.tolist(),

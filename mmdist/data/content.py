@@ -76,7 +76,7 @@ def row_hashes(
         given: Hashes of the values of some columns, where the caller has them already; the table may lack these.
 
     Raises:
-        DataRefusedError: when a column is of a type that has no bytes to hash (a float, a list, ...).
+        DataRefusedError: when a column is of a type that has no bytes to hash (a list, ...).
     """
     given = given or {}
     keys = _row_keys(table, columns.key, positions, given)
@@ -161,13 +161,17 @@ def _value_hashes(column: "pa.ChunkedArray[Any]", name: str) -> tuple[UInt64Arra
 def _as_bytes(chunk: "pa.Array[Any]", name: str) -> "pa.Array[Any]":
     if pa.types.is_dictionary(chunk.type):
         chunk = chunk.cast(chunk.type.value_type)
-    if pa.types.is_integer(chunk.type):
+    if pa.types.is_integer(chunk.type) or pa.types.is_boolean(chunk.type):
         return pc.cast(chunk, pa.string())
+    if pa.types.is_floating(chunk.type):
+        # As they are stored: another writing of the same number would be no harm, but is no claim of ours.
+        numbers = chunk.fill_null(0).to_numpy(zero_copy_only=False)
+        return pa.Array.from_buffers(pa.binary(numbers.itemsize), len(numbers), [None, pa.py_buffer(numbers.tobytes())])
     kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
     if not any(is_kind(chunk.type) for is_kind in kinds):
         raise DataRefusedError(
             "a column's type cannot be hashed for the content ledger",
-            expected="string, binary or integer",
+            expected="string, binary, number or bool",
             received=str(chunk.type),
             place=Place(key=name),
         )

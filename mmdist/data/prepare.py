@@ -12,6 +12,7 @@ from mmdist.data.batches import BadRow
 from mmdist.data.content import HashedColumns, group_weights, row_hashes, text_hashes, view_hashes
 from mmdist.data.labels import LabelEncoder
 from mmdist.data.rows import ObjectArray, RowBlock
+from mmdist.data.tabular import TabularEncoder
 from mmdist.data.tokenizer import Tokenizer
 from mmdist.data.values import byte_views, name_values, plain_column, text_values
 from mmdist.errors import DataRefusedError, Place
@@ -41,6 +42,7 @@ def prepare_rows(
     origin: RowOrigin,
     *,
     tokenizer: Tokenizer | None,
+    tabular: TabularEncoder | None,
     labels: LabelEncoder | None,
     hashed: HashedColumns | None,
     images: ObjectArray | None = None,
@@ -54,6 +56,7 @@ def prepare_rows(
         columns: Which column plays which part.
         origin: Where the rows come from.
         tokenizer: Needed where texts are read.
+        tabular: Needed where the fields of records are read.
         labels: Without them, the label column is not looked at.
         hashed: The columns that the ledger adds up; None for no ledger.
         images: (n,) the pictures where the table does not hold their column. They are not looked at: their sums are
@@ -87,13 +90,18 @@ def prepare_rows(
             known[columns.text] = text_hashes(cast(list[str], texts))
         text = tokenizer.encode([value or "" for value in texts])
         text_present = text[:, 0] != 0
+    fields: dict[str, npt.NDArray[Any]] = {}
+    if tabular is not None:
+        fields, unreadable = tabular.encode(table)
+        for number, reason in unreadable.items():
+            reasons.setdefault(number, reason)
     if columns.image is not None and images is not None:
         known[columns.image] = np.ones(count, np.uint64)
     elif columns.image is not None:
         images = image_views(_column(table, columns.image, "image"))
         if hashed is not None:
             known[columns.image] = view_hashes(images.tolist())
-    _note_empty_rows(reasons, count, columns, images, None if text is None else text_present)
+    _note_empty_rows(reasons, count, columns, images, None if text is None else text_present, fields)
     summed = () if hashed is None else hashed.names
     sums = np.zeros((len(summed), count), np.uint64)
     if hashed is not None:
@@ -109,6 +117,7 @@ def prepare_rows(
         text=text,
         text_present=text_present,
         label=label,
+        fields=fields,
         bad={
             origin.first_row + number: BadRow(origin.shard, origin.first_shard_row + number, ids[number], *reason)
             for number, reason in sorted(reasons.items())
@@ -156,8 +165,9 @@ def _note_empty_rows(
     columns: ColumnsSpec,
     images: ObjectArray | None,
     text_present: npt.NDArray[np.bool_] | None,
+    fields: dict[str, npt.NDArray[Any]],
 ) -> None:
-    """A row may lack its picture or its text, but not all that the job reads."""
+    """A row may lack one of its modalities, but not all that the job reads."""
     absent = np.ones(count, np.bool_)
     parts: list[tuple[str, str]] = []
     if images is not None:
@@ -166,6 +176,9 @@ def _note_empty_rows(
     if text_present is not None:
         absent &= ~text_present
         parts.append((columns.text or "", "no text (null, empty or blank)"))
+    if "tabular_present" in fields:
+        absent &= ~fields["tabular_present"]
+        parts.append(("", "no field (all null, blank or NaN)"))
     if parts:
         column = parts[0][0] if len(parts) == 1 else ""
         reason = " and ".join(reason for _, reason in parts)

@@ -1,4 +1,4 @@
-"""Which column of a dataset plays which part in a job: id, image, text, label."""
+"""Which column of a dataset plays which part in a job: id, image, text, label, or a field of a record."""
 
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,23 @@ __all__ = ["check_columns", "columns_by_role"]
 
 _TEXT = ("string", "large_string")
 _NAMES = (*_TEXT, "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
-_ROLE_TYPES = {"id": _NAMES, "image": ("binary", "large_binary"), "text": _TEXT, "label": _NAMES}
+_FLOATS = ("halffloat", "float", "double")
+_ROLE_TYPES = {
+    "id": _NAMES,
+    "image": ("binary", "large_binary"),
+    "text": _TEXT,
+    "label": _NAMES,
+    "tabular.numbers": (*_NAMES, *_FLOATS, "bool"),
+    "tabular.categories": (*_NAMES, "bool"),
+}
 
 
 def columns_by_role(columns: ColumnsSpec) -> dict[str, str]:
-    """The column of each part that the job reads."""
+    """The column of each part that the job reads; parts with several columns number them, as job files do."""
     named = {"id": columns.id, "image": columns.image, "text": columns.text, "label": columns.label}
+    if columns.tabular is not None:
+        for kind, names in (("numbers", columns.tabular.numbers), ("categories", columns.tabular.categories)):
+            named |= {f"tabular.{kind}.{number}": name for number, name in enumerate(names)}
     return {role: name for role, name in named.items() if name is not None}
 
 
@@ -41,10 +52,11 @@ def check_columns(dataset: "Dataset", columns: ColumnsSpec) -> None:
                 remedy=f"did you mean `{near}`?" if near else f"leave `{role}` out where the data has none",
             )
         kind = plain_type(dataset.schema.field(name).type)
-        if str(kind) not in _ROLE_TYPES[role]:
+        types = _ROLE_TYPES[role.rstrip("0123456789").rstrip(".")]
+        if str(kind) not in types:
             raise DataRefusedError(
                 f"column `{name}` cannot be read as {role}",
-                expected=" or ".join(_ROLE_TYPES[role]),
+                expected=" or ".join(types),
                 received=str(kind),
                 place=Place(file=dataset.store.url, key=f"data.columns.{role}"),
                 remedy="name another column, or write the shards with this type",

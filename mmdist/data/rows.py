@@ -29,6 +29,8 @@ class RowBlock:
     """(n,)."""
     label: npt.NDArray[np.int32] | None
     """(n,)."""
+    fields: dict[str, npt.NDArray[Any]]
+    """(n, ...) by name: what else a model is fed with as it is."""
     bad: dict[int, BadRow]
     """By number of the row within the dataset, the rows that are known to be bad before their picture is decoded."""
     summed: tuple[str, ...]
@@ -46,6 +48,7 @@ class RowBlock:
             text=None if like.text is None else np.zeros((size, like.text.shape[1]), np.int32),
             text_present=np.zeros(size, np.bool_),
             label=None if like.label is None else np.zeros(size, np.int32),
+            fields={name: np.zeros((size, *array.shape[1:]), array.dtype) for name, array in like.fields.items()},
             bad={},
             summed=like.summed,
             sums=np.zeros((len(like.summed), size), np.uint64),
@@ -62,6 +65,7 @@ class RowBlock:
             text=None if self.text is None else self.text[part],
             text_present=self.text_present[part],
             label=None if self.label is None else self.label[part],
+            fields={name: array[part] for name, array in self.fields.items()},
             bad=self.bad,
             summed=self.summed,
             sums=self.sums[:, part],
@@ -76,6 +80,7 @@ class RowBlock:
             (self.text, rows.text),
             (self.text_present, rows.text_present),
             (self.label, rows.label),
+            *((array, rows.fields[name]) for name, array in self.fields.items()),
         ]
         for into, source in pairs:
             if into is not None and source is not None:

@@ -31,6 +31,8 @@ _CARDS = (
     ("calibration_error", "Calibration error", "lower is better; 0 means as right as it is sure"),
 )
 
+_MODALITIES = {"image": "picture", "text": "text", "tabular": "fields"}
+
 
 def render_page(report: Mapping[str, Any], mistakes: Sequence[Mapping[str, Any]]) -> str:
     """The page.
@@ -141,14 +143,15 @@ def _ablation(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One bar for the model as it is and one for each modality that it is not shown."""
     if not metrics["ablation"]:
         return []
-    names = {"image": "picture", "text": "text"}
+    names = [_MODALITIES.get(entry["withheld"], entry["withheld"]) for entry in metrics["ablation"]]
+    all_names = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
     whole = metrics["headline"]["accuracy"]
-    bars = [{"name": "Picture and text", "accuracy": whole, "track": _track(whole, 1.0), "difference": None}]
-    for entry in metrics["ablation"]:
+    bars = [{"name": all_names.capitalize(), "accuracy": whole, "track": _track(whole, 1.0), "difference": None}]
+    for name, entry in zip(names, metrics["ablation"], strict=True):
         accuracy = entry["headline"]["accuracy"]
         bars.append(
             {
-                "name": f"This model with the {names[entry['withheld']]} withheld",
+                "name": f"This model with the {name} withheld",
                 "accuracy": accuracy,
                 "track": _track(accuracy, 1.0),
                 "difference": entry["accuracy_difference"],

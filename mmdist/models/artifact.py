@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mmdist.errors import DataRefusedError, Place
 from mmdist.models.arrays import assign_arrays, describe, pack_arrays, unpack_arrays
-from mmdist.models.facts import DataFacts
-from mmdist.spec.data import ColumnsSpec, ImageSpec
+from mmdist.models.facts import DataFacts, tabular_facts
+from mmdist.spec.data import MODALITIES, ColumnsSpec, ImageSpec
 from mmdist.spec.model import ModelSpec
 from mmdist.spec.task import TaskSpec
 from mmdist.spec.text import TextSpec
@@ -55,6 +55,8 @@ class ArtifactInfo(BaseModel):
     vocabulary: int | None
     """Tokens in the tokenizer."""
     tokenizer_sha256: str | None
+    tabular: dict[str, Any] | None = None
+    """What the fields of records are scaled and numbered by, as `TabularEncoder.to_json` gives it."""
     labels: tuple[str, ...]
     """The labels in the order of the model's outputs."""
     task: TaskSpec
@@ -63,12 +65,18 @@ class ArtifactInfo(BaseModel):
     weights: tuple[WeightInfo, ...] = ()
 
     @property
+    def modalities(self) -> tuple[str, ...]:
+        """What the model reads."""
+        return tuple(name for name in MODALITIES if getattr(self, name) is not None)
+
+    @property
     def facts(self) -> DataFacts:
         """What the model is built for."""
         return DataFacts(
             image_size=self.image.size if self.image is not None else None,
             text_tokens=self.text.tokens if self.text is not None else None,
             vocabulary=self.vocabulary,
+            tabular=tabular_facts(self.tabular) if self.tabular is not None else None,
             labels=self.labels,
         )
 

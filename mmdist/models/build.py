@@ -12,6 +12,7 @@ from mmdist.models.facts import DataFacts
 from mmdist.models.fusion import Fuse, build_fusion
 from mmdist.models.image import build_image_tower
 from mmdist.models.layers import TowerOutput
+from mmdist.models.tabular import build_tabular_tower
 from mmdist.models.tasks import Task
 from mmdist.models.tensors import to_tensor
 from mmdist.models.text import build_text_tower
@@ -34,7 +35,7 @@ def build_model(spec: ModelSpec, task: Task, facts: DataFacts, *, seed: int) -> 
     Returns:
         A keras.Model from a dict of inputs to the task's dict of outputs. The inputs, those of the towers that are
         built: `image` float32 (B, H, W, 3) in [0, 1], `image_present` bool (B,), `text` int32 (B, T) with
-        0 = padding, `text_present` bool (B,).
+        0 = padding, `text_present` bool (B,), `tabular` float32 (B, F, 2) and `tabular_present` bool (B,).
 
     Raises:
         JobFileError: where no modality is given, or a tower cannot read pictures of this size.
@@ -55,11 +56,19 @@ def build_model(spec: ModelSpec, task: Task, facts: DataFacts, *, seed: int) -> 
             spec.text, regularization=spec.regularization, vocabulary=facts.vocabulary, seed=seed
         )
         towers["text"] = text_tower(inputs["text"], inputs["text_present"])
+    if facts.tabular is not None:
+        fields = facts.tabular.numbers + len(facts.tabular.categories)
+        inputs["tabular"] = keras.Input((fields, 2), dtype="float32", name="tabular")
+        inputs["tabular_present"] = keras.Input((), dtype="bool", name="tabular_present")
+        tabular_tower = build_tabular_tower(
+            spec.tabular, regularization=spec.regularization, facts=facts.tabular, seed=seed
+        )
+        towers["tabular"] = tabular_tower(inputs["tabular"], inputs["tabular_present"])
     if not towers:
         raise JobFileError(
             "the model has nothing to read",
-            expected="a column for `image`, for `text`, or for both",
-            received="neither",
+            expected="columns for at least one of `image`, `text` and `tabular`",
+            received="none",
             place=Place(key="data.columns"),
         )
     fusion = build_fusion(spec.fusion, regularization=spec.regularization, seed=seed)

@@ -16,9 +16,11 @@ from mmdist.data.collate import Collator
 from mmdist.data.dataset import Dataset, open_dataset
 from mmdist.data.ledger import EpochLedger, check_fingerprint
 from mmdist.data.stream import scan
+from mmdist.data.tabular import TabularEncoder
 from mmdist.data.tokenizer import Tokenizer
 from mmdist.errors import MmdistError, StopRequestedError
 from mmdist.models import Artifact, ArtifactInfo, load_artifact
+from mmdist.models.facts import absent_inputs
 from mmdist.prediction.output import PredictionFolder, ShardRecord, predictions_schema
 from mmdist.prediction.ranges import PredictionRange
 from mmdist.spec.data import CacheSpec, ColumnsSpec, ImageSpec
@@ -144,18 +146,7 @@ def predict_range(
 
 def _inputs(batch: Batch, info: ArtifactInfo) -> dict[str, npt.NDArray[Any]]:
     """The model's inputs; a modality that the job does not read is absent in every row."""
-    image, text = batch.image, batch.text
-    if image is None and info.image is not None:
-        image = np.zeros((batch.size, *info.image.size, 3), np.uint8)
-    if text is None and info.text is not None:
-        text = np.zeros((batch.size, info.text.tokens), np.int32)
-    inputs = {
-        "image": image,
-        "image_present": batch.image_present,
-        "text": text,
-        "text_present": batch.text_present,
-    }
-    return {name: values for name, values in inputs.items() if values is not None}
+    return {**absent_inputs(info.facts, batch.size), **batch.inputs()}
 
 
 def _rows(batch: Batch, probabilities: Any, labels: tuple[str, ...], schema: pa.Schema) -> pa.RecordBatch:
@@ -187,6 +178,7 @@ def _collator(setup: PredictorSetup, artifact: Artifact) -> Collator:
         image_size=image.size,
         max_pixels=image.max_pixels,
         tokenizer=Tokenizer.from_bytes(artifact.tokenizer) if artifact.tokenizer is not None else None,
+        tabular=TabularEncoder.from_json(artifact.info.tabular) if artifact.info.tabular is not None else None,
         threads=setup.threads,
     )
 

@@ -3,23 +3,24 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from mmdist.data.batches import BadRow
 from mmdist.data.collate import Collator
 from mmdist.data.dataset import open_dataset
 from mmdist.data.quarantine import BadRowBudget, QuarantineWriter
-from mmdist.data.roles import check_columns
 from mmdist.data.stream import default_threads
+from mmdist.data.tabular import TabularEncoder
 from mmdist.data.tokenizer import Tokenizer
-from mmdist.errors import JobFileError, MmdistError, Place, StopRequestedError
+from mmdist.errors import MmdistError, StopRequestedError
 from mmdist.evaluation.evaluate import PredictFn, evaluate_model
 from mmdist.evaluation.paths import REPORT_HTML
 from mmdist.evaluation.report import render_report
 from mmdist.models import ArtifactInfo, load_artifact
+from mmdist.models.facts import absent_inputs
+from mmdist.prediction.columns import columns_for_model
 from mmdist.runtime.rundir import read_job
-from mmdist.spec.data import ColumnsSpec, ImageSpec
+from mmdist.spec.data import ImageSpec
 from mmdist.spec.job import EvaluateJob
 from mmdist.spec.resources import ResourcesSpec
 from mmdist.storage import EventWriter, Store
@@ -53,8 +54,7 @@ def evaluate(run: Store, model_run: Store, events: EventWriter) -> dict[str, Any
     artifact = load_artifact(model_run, MODEL)
     info = artifact.info
     dataset = open_dataset(job.data.input, job.data.cache)
-    columns = _columns(job.data.columns, info)
-    check_columns(dataset, columns)
+    columns = columns_for_model(job.data.columns, info, dataset, label=True)
     with Heartbeat(run, "worker-0") as heartbeat:
         heartbeat.begin("build")
         devices = set_up_devices(ResourcesSpec(cpus_per_worker="auto"), workers=1, deterministic="auto", seed=job.seed)
@@ -88,6 +88,7 @@ def evaluate(run: Store, model_run: Store, events: EventWriter) -> dict[str, Any
                 image_size=image.size,
                 max_pixels=image.max_pixels,
                 tokenizer=Tokenizer.from_bytes(artifact.tokenizer) if artifact.tokenizer is not None else None,
+                tabular=TabularEncoder.from_json(info.tabular) if info.tabular is not None else None,
                 labels=info.labels,
                 threads=default_threads(),
             ),
@@ -109,36 +110,11 @@ def evaluate(run: Store, model_run: Store, events: EventWriter) -> dict[str, Any
     return {"split": SPLIT, "metrics": result["metrics"]["headline"], "report": f"{run.url}/{REPORT_HTML}"}
 
 
-def _columns(columns: ColumnsSpec, info: ArtifactInfo) -> ColumnsSpec:
-    """The job's columns, less those of a modality that the model does not read."""
-    read = ColumnsSpec(
-        id=columns.id,
-        image=columns.image if info.image is not None else None,
-        text=columns.text if info.text is not None else None,
-        label=columns.label,
-    )
-    if read.image is None and read.text is None:
-        raise JobFileError(
-            f"the job names no column that the model of run {info.run_id} reads",
-            expected=f"a column for {'image' if info.image is not None else 'text'}",
-            received=", ".join(f"{part}: {name}" for part, name in columns if name is not None) or "no column",
-            place=Place(key="data.columns"),
-        )
-    return read
-
-
 def _complete(predict_fn: PredictFn, info: ArtifactInfo) -> PredictFn:
     """Feeds a modality that the model reads and the job does not as absent in every row."""
 
     def complete(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         rows = len(next(iter(arrays.values())))
-        whole = dict(arrays)
-        if info.image is not None and "image" not in whole:
-            whole["image"] = np.zeros((rows, *info.image.size, 3), np.uint8)
-            whole["image_present"] = np.zeros(rows, np.bool_)
-        if info.text is not None and "text" not in whole:
-            whole["text"] = np.zeros((rows, info.text.tokens), np.int32)
-            whole["text_present"] = np.zeros(rows, np.bool_)
-        return predict_fn(whole)
+        return predict_fn({**absent_inputs(info.facts, rows), **arrays})
 
     return complete

@@ -145,4 +145,4 @@ def _inference(loaded: LoadedJob, job: EvaluateJob | PredictJob, facts: Prefligh
 
 
 def _modalities(columns: ColumnsSpec) -> list[str]:
-    return [name for name in ("image", "text") if getattr(columns, name) is not None]
+    return list(columns.modalities)

@@ -19,6 +19,7 @@ PHASES = {
     "validate": "validating",
     "learn-labels": "learning the labels",
     "learn-vocabulary": "learning the vocabulary",
+    "learn-fields": "learning the fields of the records",
     "start": "starting the worker",
     "build": "building the model",
 }

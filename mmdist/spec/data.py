@@ -1,5 +1,6 @@
 """The data section: where rows lie, which columns are read, in which order and how they are prepared."""
 
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
@@ -15,10 +16,26 @@ __all__ = [
     "ImageSpec",
     "InputDataSpec",
     "LanesOrderSpec",
+    "MODALITIES",
     "OrderSpec",
     "ReadingSpec",
+    "TabularColumnsSpec",
+    "TabularSpec",
     "TrainDataSpec",
 ]
+
+
+MODALITIES = ("image", "text", "tabular")
+"""What a model can read, by the names of columns, towers and inputs."""
+
+
+class TabularColumnsSpec(Spec):
+    """Columns with the fields of a record. A missing value is a null, a blank text or NaN."""
+
+    numbers: tuple[str, ...] = ()
+    """Columns with numbers, or with texts that are written as numbers."""
+    categories: tuple[str, ...] = ()
+    """Columns with names, integers or truth values that each stand for a kind."""
 
 
 class ColumnsSpec(Spec):
@@ -30,8 +47,27 @@ class ColumnsSpec(Spec):
     """Column with encoded pictures (binary: JPEG, PNG, GIF, BMP or WebP)."""
     text: str | None = None
     """Column with text (string)."""
+    tabular: TabularColumnsSpec | None = None
+    """Columns with the fields of a record."""
     label: str | None = None
     """Column with the label (string or integer)."""
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What a model reads of these columns."""
+        return tuple(name for name in MODALITIES if getattr(self, name) is not None)
+
+    def reading(self, modalities: Collection[str], *, label: bool) -> "ColumnsSpec":
+        """The same columns, less those of other modalities and, without `label`, less the label's."""
+        parts = {name: getattr(self, name) for name in MODALITIES if name in modalities}
+        return ColumnsSpec(id=self.id, label=self.label if label else None, **parts)
+
+
+class TabularSpec(Spec):
+    """How the fields of records are prepared. Means, deviations and categories are the training split's."""
+
+    vocabulary: Annotated[int, Field(ge=1)] = 1000
+    """Most categories of a column that are told apart, the most frequent ones; all others share one."""
 
 
 class ImageSpec(Spec):
@@ -100,6 +136,7 @@ class TrainDataSpec(ReadingSpec):
     """The order of the training rows."""
     image: ImageSpec = ImageSpec()
     text: TextSpec = TextSpec()
+    tabular: TabularSpec = TabularSpec()
 
 
 class InputDataSpec(ReadingSpec):

@@ -57,6 +57,7 @@ def _save_best(parts: LoopParts, state: TrainingState) -> None:
         text=job.data.text if reads_text else None,
         vocabulary=data.tokenizer.size if data.tokenizer is not None else None,
         tokenizer_sha256=data.tokenizer.sha256 if data.tokenizer is not None else None,
+        tabular=data.tabular.to_json() if data.tabular is not None else None,
         labels=data.labels,
         task=job.task,
         model=job.model,

@@ -9,9 +9,10 @@ from mmdist.data.collate import Collator
 from mmdist.data.dataset import Dataset, open_dataset
 from mmdist.data.labels import learn_labels
 from mmdist.data.roles import check_columns
+from mmdist.data.tabular import TabularEncoder, learn_tabular
 from mmdist.data.tokenizer import Tokenizer, learn_tokenizer
 from mmdist.errors import JobFileError, Place
-from mmdist.models.facts import DataFacts
+from mmdist.models.facts import DataFacts, tabular_facts
 from mmdist.spec.job import TrainJob
 from mmdist.storage import Store, commit_anew, is_committed, read_committed
 
@@ -19,6 +20,7 @@ __all__ = ["Prepared", "prepare"]
 
 FOLDER = "vocabulary"
 LABELS = "labels.json"
+TABULAR = "tabular.json"
 TOKENIZER = "tokenizer.json"
 
 
@@ -31,6 +33,7 @@ class Prepared:
     test: Dataset | None
     labels: tuple[str, ...]
     tokenizer: Tokenizer | None
+    tabular: TabularEncoder | None
     collator: Collator
 
     @property
@@ -40,6 +43,7 @@ class Prepared:
             image_size=self.collator.image_size,
             text_tokens=self.tokenizer.tokens if self.tokenizer is not None else None,
             vocabulary=self.tokenizer.size if self.tokenizer is not None else None,
+            tabular=tabular_facts(self.tabular.to_json()) if self.tabular is not None else None,
             labels=self.labels,
         )
 
@@ -50,8 +54,8 @@ class Prepared:
 
     @property
     def vocabulary_sha256(self) -> str:
-        """Hash of labels and tokenizer: what the numbers in a batch mean."""
-        return hashlib.sha256(_labels_bytes(self.labels) + b"\0" + (self.tokenizer_bytes or b"")).hexdigest()
+        """Hash of labels, tokenizer and fields: what the numbers in a batch mean."""
+        return hashlib.sha256(b"\0".join(_payload(self.labels, self.tokenizer, self.tabular).values())).hexdigest()
 
 
 def prepare(
@@ -87,27 +91,26 @@ def prepare(
         kept = read_committed(run, FOLDER)
         labels = tuple(json.loads(kept[LABELS]))
         tokenizer = Tokenizer.from_bytes(kept[TOKENIZER]) if TOKENIZER in kept else None
+        tabular = TabularEncoder.from_json(json.loads(kept[TABULAR])) if TABULAR in kept else None
     else:
-        labels, tokenizer = _learn(job, train, data.columns.label, on_progress)
+        labels, tokenizer, tabular = _learn(job, train, data.columns.label, on_progress)
         if is_chief:
-            payload: dict[str, bytes | memoryview] = {LABELS: _labels_bytes(labels)}
-            if tokenizer is not None:
-                payload[TOKENIZER] = tokenizer.to_bytes()
-            commit_anew(run, FOLDER, payload)
+            commit_anew(run, FOLDER, dict(_payload(labels, tokenizer, tabular)))
     collator = Collator(
         data.columns,
         image_size=data.image.size if data.columns.image is not None else None,
         max_pixels=data.image.max_pixels,
         tokenizer=tokenizer,
+        tabular=tabular,
         labels=labels,
         threads=threads,
     )
-    return Prepared(train, validation, test, labels, tokenizer, collator)
+    return Prepared(train, validation, test, labels, tokenizer, tabular, collator)
 
 
 def _learn(
     job: TrainJob, train: Dataset, label: str, on_progress: Callable[[str, int, int], None]
-) -> tuple[tuple[str, ...], Tokenizer | None]:
+) -> tuple[tuple[str, ...], Tokenizer | None, TabularEncoder | None]:
     def progress(what: str) -> Callable[[int], None]:
         return lambda rows: on_progress(what, rows, train.rows)
 
@@ -118,8 +121,16 @@ def _learn(
     tokenizer = None
     if text is not None:
         tokenizer = learn_tokenizer(train, text, job.data.text, progress("learn-vocabulary"))
-    return labels, tokenizer
+    fields, tabular = job.data.columns.tabular, None
+    if fields is not None:
+        tabular = learn_tabular(train, fields, job.data.tabular, progress("learn-fields"))
+    return labels, tokenizer, tabular
 
 
-def _labels_bytes(labels: tuple[str, ...]) -> bytes:
-    return json.dumps(labels, ensure_ascii=False).encode()
+def _payload(labels: tuple[str, ...], tokenizer: Tokenizer | None, tabular: TabularEncoder | None) -> dict[str, bytes]:
+    payload = {LABELS: json.dumps(labels, ensure_ascii=False).encode()}
+    if tokenizer is not None:
+        payload[TOKENIZER] = tokenizer.to_bytes()
+    if tabular is not None:
+        payload[TABULAR] = json.dumps(tabular.to_json(), ensure_ascii=False).encode()
+    return payload

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from contracts.checks import check_fusion, check_head, check_late_fusion, check_tower
 
+from mmdist.models.facts import TabularFacts
 from mmdist.models.fusion import build_fusion
 from mmdist.models.image import build_image_tower
 from mmdist.models.layers import TowerOutput
+from mmdist.models.tabular import build_tabular_tower
 from mmdist.models.tasks import ClassificationHead
 from mmdist.models.text import build_text_tower
 from mmdist.spec.model import (
@@ -17,8 +19,10 @@ from mmdist.spec.model import (
     ConcatSpec,
     ConvNeXtSpec,
     CrossAttentionSpec,
+    FTTransformerSpec,
     GatedSpec,
     LateSpec,
+    MLPSpec,
     RegularizationSpec,
     ResNetSpec,
     ViTSpec,
@@ -61,6 +65,23 @@ def test_text_tower(spec, tokens, pooled):
     check_tower(
         lambda seed: build_text_tower(spec, regularization=PLAIN, vocabulary=12, seed=seed),
         {"text": texts, "present": PRESENT},
+        tokens=tokens,
+        pooled=pooled,
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "tokens", "pooled"),
+    [
+        (MLPSpec(width=4, layers=(6, 5)), (3, 3, 4), (3, 5)),
+        (FTTransformerSpec(width=8, heads=2, depth=1), (3, 3, 8), (3, 8)),
+    ],
+)
+def test_tabular_tower(spec, tokens, pooled):
+    fields = np.array([[[0.5, 1], [-1, 1], [2, 1]], [[0, 0], [2, 1], [0, 0]], [[0, 0], [0, 0], [0, 0]]], np.float32)
+    check_tower(
+        lambda seed: build_tabular_tower(spec, regularization=PLAIN, facts=TabularFacts(2, (4,)), seed=seed),
+        {"tabular": fields, "present": PRESENT},
         tokens=tokens,
         pooled=pooled,
     )

@@ -34,6 +34,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "model.image: convnext": {"widths": [4, 8], "depths": [1, 1], "stem_px": 2, "stochastic_depth": 0.2},
     "model.image: vit": {"patch_px": 4, "depth": 2, "width": 8, "heads": 2, "dropout": 0.1, "stochastic_depth": 0.2},
     "model.text: bilstm": {"embedding": 6, "lstm_units": 4, "units": 6},
+    "model.tabular: mlp": {"width": 3, "layers": [5]},
+    "model.tabular: ft_transformer": {"width": 4, "heads": 2, "depth": 1},
     "model.fusion: concat": {},
     "model.fusion: gated": {"units": 8},
     "model.fusion: bilinear": {"rank": 8},
@@ -46,7 +48,13 @@ ROWS: dict[str, dict[str, Any]] = {
 DATA: dict[str, Callable[[Path], dict[str, str]]] = {}
 """By row, what writes its splits into a folder, where it is not `write_data`."""
 
-SAMPLE = ("model.image: resnet", "model.text: bilstm", "model.fusion: cross_attention", "task: classification")
+SAMPLE = (
+    "model.image: resnet",
+    "model.text: bilstm",
+    "model.tabular: ft_transformer",
+    "model.fusion: cross_attention",
+    "task: classification",
+)
 """Rows that one job has together: what is run of them by default."""
 
 JOBS = {"a type of each family": SAMPLE, **{name: (name,) for name in ROWS}}

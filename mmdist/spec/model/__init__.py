@@ -13,6 +13,7 @@ from mmdist.spec.model.image import (
 from mmdist.spec.model.pretrained import PretrainedSpec
 from mmdist.spec.model.regularization import RegularizationSpec
 from mmdist.spec.model.section import ModelSpec
+from mmdist.spec.model.tabular import FTTransformerSpec, MLPSpec, TabularTowerSpec
 from mmdist.spec.model.text import BiLSTMSpec, TextTowerSpec
 
 __all__ = [
@@ -28,6 +29,9 @@ __all__ = [
     "GatedSpec",
     "ImageTowerSpec",
     "LateSpec",
+    "FTTransformerSpec",
+    "MLPSpec",
+    "TabularTowerSpec",
     "ModelSpec",
     "PretrainedSpec",
     "RegularizationSpec",

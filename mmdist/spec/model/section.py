@@ -4,6 +4,7 @@ from mmdist.spec.base import Spec
 from mmdist.spec.model.fusion import ConcatSpec, FusionSpec
 from mmdist.spec.model.image import CNNSpec, ImageTowerSpec
 from mmdist.spec.model.regularization import RegularizationSpec
+from mmdist.spec.model.tabular import MLPSpec, TabularTowerSpec
 from mmdist.spec.model.text import BiLSTMSpec, TextTowerSpec
 
 __all__ = ["ModelSpec"]
@@ -14,5 +15,6 @@ class ModelSpec(Spec):
 
     image: ImageTowerSpec = CNNSpec()
     text: TextTowerSpec = BiLSTMSpec()
+    tabular: TabularTowerSpec = MLPSpec()
     fusion: FusionSpec = ConcatSpec()
     regularization: RegularizationSpec = RegularizationSpec()

@@ -77,9 +77,9 @@ def test_default_lanes_and_workers(refusal: Refusal, load: Callable[..., LoadedJ
 def test_columns(refusal: Refusal) -> None:
     assert refusal(TRAIN + "  columns: {label: l}\n") == (
         "job.yaml:6:3: `data.columns` names nothing that a model could read\n"
-        "  expected: `image`, `text` or both\n"
-        "  received: neither\n"
-        "  to do: add `image: COLUMN` or `text: COLUMN` to `data.columns`"
+        "  expected: at least one of `image`, `text` or `tabular`\n"
+        "  received: none\n"
+        "  to do: add for example `image: COLUMN` or `text: COLUMN` to `data.columns`"
     )
     assert "`data.columns` names no label" in refusal(TRAIN + "  columns: {text: t}\n")
     evaluate = "kind: evaluate\nname: x\nmodel: m\ndata: {input: d, columns: {text: t}}\n"

@@ -28,7 +28,7 @@ BATCHES = 6
 
 
 def write_split(folder: Path, rows: int, *, seed: int, bad: int | None = None, index: bool = True) -> str:
-    """Noise with a tint and a word by label; some rows lack picture or text, and `bad` has an empty picture."""
+    """Noise with a tint and a word by label; some rows lack picture, text or fields, and `bad` has an empty picture."""
     rng = np.random.default_rng(seed)
     records = []
     for number in range(rows):
@@ -44,10 +44,15 @@ def write_split(folder: Path, rows: int, *, seed: int, bad: int | None = None, i
             image = None
         elif number % 10 == 7:
             text = None
-        records.append({"id": f"{folder.name}-{number}", "image": image, "text": text, "label": LABELS[label]})
+        fields: dict[str, Any] = {"weight": label + rng.normal(), "kind": str(rng.choice(["a", "b"]))}
+        if number % 8 == 5:
+            fields = dict.fromkeys(fields) if number % 16 == 5 else {**fields, "weight": None}
+        name = f"{folder.name}-{number}"
+        records.append({"id": name, "image": image, "text": text, "label": LABELS[label], **fields})
     if bad is not None:
         records[bad]["image"] = b""
     schema = pa.schema({"id": pa.string(), "image": pa.binary(), "text": pa.string(), "label": pa.string()})
+    schema = schema.append(pa.field("weight", pa.float64())).append(pa.field("kind", pa.string()))
     table = pa.Table.from_pylist(records, schema)
     folder.mkdir(parents=True)
     facts = []
@@ -82,6 +87,10 @@ def job_dict(data: dict[str, str], **changes: Any) -> dict[str, Any]:
         "seed": 7,
         "data": {
             **data,
+            "columns": {
+                **{name: name for name in ("id", "image", "text", "label")},
+                "tabular": {"numbers": ["weight"], "categories": ["kind"]},
+            },
             "max_bad_rows": 3,
             "order": {"type": "lanes", "lanes": 4},
             "image": {"size": [SIDE, SIDE], "augment": [{"type": "flip"}, {"type": "shift"}, {"type": "mixup"}]},
@@ -90,6 +99,7 @@ def job_dict(data: dict[str, str], **changes: Any) -> dict[str, Any]:
         "model": {
             "image": {"type": "cnn", "filters": [4, 8], "units": 8},
             "text": {"type": "bilstm", "embedding": 6, "lstm_units": 4, "units": 6},
+            "tabular": {"type": "mlp", "width": 3, "layers": [5]},
             "regularization": {"dropout": 0.3, "l2": 0.001},
         },
         "train": {
