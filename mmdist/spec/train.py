@@ -60,8 +60,13 @@ class TrainSpec(Spec):
     """Rows per step over all workers and replicas."""
     optimizer: OptimizerSpec = AdamSpec()
     """How gradients become steps."""
+    accumulate: PositiveInt = 1
+    """Parts of a batch that each replica computes one after the other, for one update: less memory, equal steps."""
     clip_norm: PositiveFloat | None = None
     """Largest norm of all gradients together, over all replicas; longer ones are shortened to it."""
+    adaptive_clip: PositiveFloat | None = None
+    """Largest norm of the gradient of a unit, as a share of the norm of its weights, over all replicas; such as 0.01.
+    Heads are left alone."""
     averages: AveragesSpec | None = None
     """Averages of the weights; without them, the weights of the best checkpoint become the model."""
     precision: Literal["float32"] = "float32"

@@ -15,6 +15,7 @@ from mmdist.spec.resources import ResourcesSpec
 from mmdist.storage import EventWriter, Store
 from mmdist.training.averages import Averages
 from mmdist.training.checkpoint import CheckpointWriter, Restored, restore_newest
+from mmdist.training.clipping import Clipping
 from mmdist.training.devices import Devices
 from mmdist.training.divergence import Divergence
 from mmdist.training.exchange import LedgerExchange
@@ -27,6 +28,7 @@ from mmdist.training.prepare import Prepared
 from mmdist.training.pretrained import load_pretrained
 from mmdist.training.state import TrainingState
 from mmdist.training.step import Steps
+from mmdist.training.tuning import Tuning
 from mmdist.training.undo import Undo, towers_of
 
 __all__ = ["close_parts", "make_budget", "open_session"]
@@ -56,8 +58,8 @@ def open_session(
     lanes = _own_lanes(job, devices, rank=rank, workers=workers)
     worker_places = job.train.global_batch_size // workers
     task = build_task(job.task, data.facts, regularization=job.model.regularization, seed=job.seed)
-    model, optimizer = _build(job, task, data, devices)
     restored, known = restore_newest(run, events)
+    model, optimizer, tuning = _build(job, task, data, devices)
     if restored is None:
         load_pretrained(model, job.model, events if rank == 0 else None)
     averages = Averages(devices.strategy, model.trainable_variables, job.train.averages)
@@ -104,7 +106,9 @@ def open_session(
             local_replicas=devices.local_replicas,
             worker=rank,
             lane_places=job.train.global_batch_size // (getattr(job.data.order, "lanes", None) or 1),
-            clip_norm=job.train.clip_norm,
+            accumulate=job.train.accumulate,
+            clipping=Clipping(job.train.clip_norm, job.train.adaptive_clip),
+            tuning=tuning,
             averages=averages,
             undo=undo,
         ),
@@ -152,23 +156,25 @@ def make_budget(job: TrainJob, run: Store, events: EventWriter, split: str, rows
     return BadRowBudget(job.data.max_bad_rows, rows, job.data.on_bad_row, quarantine=quarantine)
 
 
-def _build(job: TrainJob, task: Task, data: Prepared, devices: Devices) -> tuple[Any, Any]:
+def _build(job: TrainJob, task: Task, data: Prepared, devices: Devices) -> tuple[Any, Any, Tuning]:
     with devices.strategy.scope():
         model = build_model(job.model, task, data.facts, seed=job.seed)
         optimizer = build_optimizer(job.train, model.trainable_variables, rows=data.train.rows)
-    return model, optimizer
+    steps_per_epoch = -(-data.train.rows // job.train.global_batch_size)
+    return model, optimizer, Tuning(model, job.model, steps_per_epoch=steps_per_epoch)
 
 
 def _own_lanes(job: TrainJob, devices: Devices, *, rank: int, workers: int) -> range | None:
-    batch = job.train.global_batch_size
-    if batch % devices.replicas:
-        lower = batch // devices.replicas * devices.replicas
+    batch, parts = job.train.global_batch_size, devices.replicas * job.train.accumulate
+    if batch % parts:
+        lower = batch // parts * parts
+        times = f" x {job.train.accumulate} of `train.accumulate`" if job.train.accumulate > 1 else ""
         raise JobFileError(
-            f"global_batch_size must divide by {devices.replicas} replicas",
-            expected=f"a multiple of {devices.replicas}",
+            f"global_batch_size must divide by {devices.replicas} replicas{times}",
+            expected=f"a multiple of {parts}",
             received=str(batch),
             place=Place(key="train.global_batch_size"),
-            remedy=f"try {' or '.join(str(size) for size in (lower, lower + devices.replicas) if size)}",
+            remedy=f"try {' or '.join(str(size) for size in (lower, lower + parts) if size)}",
         )
     if workers == 1:
         return None

@@ -21,7 +21,9 @@ from mmdist.models.tasks import Task
 from mmdist.models.tensors import to_tensor
 from mmdist.spec.augment import AugmentSpec
 from mmdist.training.averages import Averages
-from mmdist.training.clipping import reduce_and_clip, take_reduced_gradients
+from mmdist.training.clipping import Clipping
+from mmdist.training.gradients import gradients_in_parts
+from mmdist.training.tuning import Tuning
 from mmdist.training.undo import Undo, part_of, towers_of
 
 __all__ = ["StepSums", "Steps"]
@@ -70,7 +72,9 @@ class Steps:
         local_replicas: Replicas in this worker.
         worker: Number of this worker.
         lane_places: Places of each lane in a batch, among which rows are mixed; None where a batch is one lane.
-        clip_norm: Largest norm of all gradients together.
+        accumulate: Parts of a replica's rows that are computed one after the other, for one update.
+        clipping: Shortens gradients.
+        tuning: What becomes of pretrained weights.
         averages: Averages of the weights, which follow each step.
         undo: Undoes steps that diverge.
     """
@@ -87,7 +91,9 @@ class Steps:
         local_replicas: int,
         worker: int,
         lane_places: int | None = None,
-        clip_norm: float | None = None,
+        accumulate: int = 1,
+        clipping: Clipping | None = None,
+        tuning: Tuning | None = None,
         averages: Averages | None = None,
         undo: Undo | None = None,
     ) -> None:
@@ -100,11 +106,14 @@ class Steps:
         self._local_replicas = local_replicas
         self._first_replica = worker * local_replicas
         self._lane_places = lane_places
-        self._clip_norm = clip_norm
+        self._accumulate = accumulate
+        self._clipping = clipping or Clipping()
+        self._tuning = tuning
         self._averages = averages
         self._undo = undo
-        if clip_norm is not None:
-            take_reduced_gradients(optimizer)
+        self._clipping.prepare(optimizer)
+        if tuning is not None:
+            tuning.prepare(optimizer)
         self.towers = towers_of(model)
         """Parts of the model that have weights."""
         self.handover_s = 0.0
@@ -123,7 +132,8 @@ class Steps:
             arrays |= augmentation_arrays(self._augmentations, self._seed, epoch, batch, lane_places=lane_places)
         inputs = self._to_replicas(arrays, batch, stop=stop, regroup=regroup)
         self.handover_s = time.perf_counter() - begun_s
-        return self._train(inputs)
+        # Traced anew where other towers are frozen than in the epoch before.
+        return self._train(inputs, self._tuning.frozen_in(epoch) if self._tuning is not None else ())
 
     def sums(self, result: Any) -> StepSums:
         """Waits for what `train` or `validate` has started."""
@@ -146,9 +156,10 @@ class Steps:
 
         return self._strategy.experimental_distribute_values_from_function(part)
 
-    def _train_all(self, inputs: Any) -> Any:
+    def _train_all(self, inputs: Any, frozen: tuple[str, ...]) -> Any:
+        variables = self._tuning.freeze(frozen) if self._tuning is not None else self._model.trainable_variables
         kept = self._undo.take() if self._undo is not None else []
-        sums = self._strategy.run(self._train_replica, args=(inputs,))
+        sums = self._strategy.run(lambda given: self._train_replica(given, variables), args=(inputs,))
         total = self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
         if self._averages is not None:
             self._averages.follow(self._optimizer.iterations)
@@ -160,27 +171,32 @@ class Steps:
         sums = self._strategy.run(self._validate_replica, args=(inputs,))
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
 
-    def _train_replica(self, inputs: dict[str, Any]) -> Any:
+    def _train_replica(self, inputs: dict[str, Any], variables: Sequence[Any]) -> Any:
+        """A step on one replica's rows; `variables` are those that learn."""
         context = tf.distribute.get_replica_context()
         rows = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(inputs["mask"]))
-        with tf.GradientTape() as tape:
-            loss_sum, counts = self._forward(inputs, training=True)
-            loss = loss_sum / tf.maximum(rows, 1.0)
-            if self._model.losses:
-                loss += tf.add_n(self._model.losses) / float(self._strategy.num_replicas_in_sync)
-        variables = self._model.trainable_variables
-        gradients = tape.gradient(loss, variables)
-        sums = [_sum(gradient) for gradient in gradients]
-        if self._clip_norm is not None:
-            gradients = reduce_and_clip(gradients, self._clip_norm)
-        self._optimizer.apply(gradients, variables)
-        fixed = _fixed_sums(inputs, loss_sum, loss + tf.add_n(sums))
-        return tf.concat([fixed, counts, self._broken_towers(sums)], axis=0)
+        shares = float(self._strategy.num_replicas_in_sync * self._accumulate)
 
-    def _broken_towers(self, sums: Sequence[Any]) -> Any:
-        parts = [part_of(variable) for variable in self._model.trainable_variables]
+        def compute(part: dict[str, Any]) -> tuple[list[Any], Any]:
+            with tf.GradientTape() as tape:
+                loss_sum, counts = self._forward(part, training=True)
+                loss = loss_sum / tf.maximum(rows, 1.0)
+                if self._model.losses:
+                    loss += tf.add_n(self._model.losses) / shares
+            return tape.gradient(loss, variables), tf.concat([[loss_sum, loss], counts], axis=0)
+
+        by_row = {name: tensor for name, tensor in inputs.items() if name != "said"}
+        gradients, numbers = gradients_in_parts(compute, by_row, self._accumulate)
+        sums = [_sum(gradient) for gradient in gradients]
+        self._optimizer.apply(self._clipping.clip(gradients, variables), variables)
+        fixed = _fixed_sums(inputs, numbers[0], numbers[1] + tf.add_n(sums))
+        return tf.concat([fixed, numbers[2:], self._broken_towers(sums, variables)], axis=0)
+
+    def _broken_towers(self, sums: Sequence[Any], variables: Sequence[Any]) -> Any:
+        parts = [part_of(variable) for variable in variables]
         of_tower = [
-            tf.add_n([each for each, part in zip(sums, parts, strict=True) if part == tower]) for tower in self.towers
+            tf.add_n([tf.zeros([]), *(each for each, part in zip(sums, parts, strict=True) if part == tower)])
+            for tower in self.towers
         ]
         return 1.0 - tf.cast(tf.math.is_finite(tf.stack(of_tower)), tf.float32)
 

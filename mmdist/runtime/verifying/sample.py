@@ -67,7 +67,7 @@ def shrink(job: TrainJob, folder: Path, *, replicas: int) -> Sample:
     train, validation = (open_dataset(url, job.data.cache) for url in (job.data.train, job.data.validation))
     for dataset in (train, validation):
         check_columns(dataset, job.data.columns)
-    lanes, batch = _batch(job, train, replicas)
+    lanes, batch = _batch(job, train, replicas * job.train.accumulate)
     wanted = min(batch * (BATCHES - 1) + max(batch // 2, 1), train.rows)
     table, checked = _take(train, job.data.columns, wanted)
     small, checked_too = _take(validation, job.data.columns, min(VALIDATION_ROWS, validation.rows))
@@ -110,20 +110,20 @@ def shrink(job: TrainJob, folder: Path, *, replicas: int) -> Sample:
     return Sample(shrunk, table.num_rows, train.rows, checked + checked_too, _changes(job, shrunk, table.num_rows))
 
 
-def _batch(job: TrainJob, train: Dataset, replicas: int) -> tuple[int, int]:
-    """Lanes and rows of a batch, so small that the rows fill an epoch of several batches."""
+def _batch(job: TrainJob, train: Dataset, parts: int) -> tuple[int, int]:
+    """Lanes and rows of a batch that divides by its parts, so small that the rows fill an epoch of several."""
     most = max(train.rows // (BATCHES - 1), 1)
     named = job.data.order.lanes if isinstance(job.data.order, LanesOrderSpec) else None
     divisors = [count for count in range(named or 1, 0, -1) if (named or 1) % count == 0]
-    fitting = [count for count in divisors if math.lcm(count, replicas) <= most]
+    fitting = [count for count in divisors if math.lcm(count, parts) <= most]
     if not fitting:
         raise DataRefusedError(
             "there are too few training rows to prove anything on",
-            expected=f"at least {(BATCHES - 1) * replicas} rows",
+            expected=f"at least {(BATCHES - 1) * parts} rows",
             received=str(train.rows),
             place=Place(file=train.store.url),
         )
-    unit = math.lcm(fitting[0], replicas)
+    unit = math.lcm(fitting[0], parts)
     limit = min(job.train.global_batch_size, MOST_BATCH, most)
     return fitting[0], max(limit // unit, 1) * unit
 

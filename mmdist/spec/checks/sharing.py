@@ -29,14 +29,16 @@ def check_batch(job: TrainJob, document: Document) -> Iterator[JobFileError]:
     batch = job.train.global_batch_size
     replicas = known_replicas(job.resources)
     parts, name = (job.resources.workers, "workers") if replicas is None else (replicas, "replicas")
+    shown, product = f"{parts} {name}", "workers x replicas_per_worker"
+    if job.train.accumulate > 1:
+        parts *= job.train.accumulate
+        shown, product = f"{shown} x {job.train.accumulate} (train.accumulate)", f"{product} x accumulate"
     if batch % parts:
         below, above = batch // parts * parts, (batch // parts + 1) * parts
         yield JobFileError(
-            f"global_batch_size must divide by {parts} {name}; received {batch}. "
+            f"global_batch_size must divide by {shown}; received {batch}. "
             f"Try {f'{below} or {above}' if below else above}.",
-            expected=f"a multiple of {parts} (workers x replicas_per_worker)"
-            if replicas is not None
-            else f"a multiple of {parts}",
+            expected=f"a multiple of {parts} ({product})" if replicas is not None else f"a multiple of {parts}",
             received=str(batch),
             place=document.value_place(("train", "global_batch_size")),
         )

@@ -214,3 +214,23 @@ def test_a_warm_up_ends_before_training_does(refusal: Refusal) -> None:
     assert message.startswith("job.yaml:6:")
     assert "the warm-up takes the whole training" in message
     assert "expected: fewer than the 3 epochs of `train.epochs`" in message
+
+
+def test_batch_that_does_not_divide_by_the_parts_it_is_accumulated_in(refusal: Refusal) -> None:
+    text = TRAIN + "train: {global_batch_size: 100, accumulate: 4}\nresources: {replicas_per_worker: 2}\n"
+    assert refusal(text) == (
+        "job.yaml:6:28: global_batch_size must divide by 2 replicas x 4 (train.accumulate); received 100. "
+        "Try 96 or 104.\n"
+        "  expected: a multiple of 8 (workers x replicas_per_worker x accumulate)\n"
+        "  received: 100"
+    )
+
+
+def test_only_pretrained_weights_are_frozen(refusal: Refusal, load: Callable[..., LoadedJob]) -> None:
+    text = TRAIN + "model:\n  image: {type: application, net: mobilenetv2, freeze: 2}\n"
+    assert refusal(text) == (
+        "job.yaml:7:56: `model.image.freeze` is about pretrained weights, and there are none\n"
+        "  expected: `model.image.weights`, or no `freeze`\n"
+        "  received: `freeze: 2`"
+    )
+    load(text, "model.image.weights=/w.safetensors")

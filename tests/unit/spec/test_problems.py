@@ -10,8 +10,8 @@ from mmdist.spec.load import LoadedJob
 Refusal = Callable[..., str]
 
 TRAIN_KEYS = (
-    "`epochs`, `global_batch_size`, `optimizer`, `clip_norm`, `averages`, `precision`, `deterministic`, "
-    "`on_divergence`, `max_divergences`, `checkpoint`, `early_stopping` or `tensorboard`"
+    "`epochs`, `global_batch_size`, `optimizer`, `accumulate`, `clip_norm`, `adaptive_clip`, `averages`, "
+    "`precision`, `deterministic`, `on_divergence`, `max_divergences`, `checkpoint`, `early_stopping` or `tensorboard`"
 )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 SIDE, CLASSES, ROWS = 8, 3, 32
 CLIP_NORM = 0.05
 """Far below that of any of the steps."""
+ADAPTIVE_CLIP = 0.05
 REAL = (32, 20, 9, 32)
 """Rows that count of each batch; the third leaves the second half of the places without any."""
 
@@ -76,6 +77,7 @@ def main() -> None:
     from mmdist.spec.task import ClassificationSpec
     from mmdist.spec.train import AveragesSpec
     from mmdist.training.averages import Averages
+    from mmdist.training.clipping import Clipping
     from mmdist.training.step import Steps
 
     with devices.strategy.scope():
@@ -97,7 +99,8 @@ def main() -> None:
         seed=0,
         local_replicas=replicas,
         worker=rank,
-        clip_norm=CLIP_NORM if kind == "held" else None,
+        accumulate=2 if kind == "held" else 1,
+        clipping=Clipping(CLIP_NORM if kind == "held" else None, ADAPTIVE_CLIP if kind == "held" else None),
         averages=averages,
     )
     sums = []

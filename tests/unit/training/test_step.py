@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from strategies import strategy_over
 
 from mmdist.data.augmentation import Partners, augment
 from mmdist.data.augmentation_draws import augmentation_arrays
@@ -52,20 +52,21 @@ def make(spec: ModelSpec, **changes) -> tuple[Any, Task]:
     return build_model(spec, task, facts, seed=0), task
 
 
-@cache
-def strategy_over(replicas: int) -> tf.distribute.Strategy:
-    """One per process and device set, as in a worker: a second one would take the first one's collective keys again."""
-    return tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(replicas)])
-
-
 def trained(
-    batches: list[Batch], *, replicas: int, optimizer: str, l2: float = 0.01, augmentations: Sequence[AugmentSpec] = ()
+    batches: list[Batch],
+    *,
+    replicas: int,
+    optimizer: str,
+    l2: float = 0.01,
+    augmentations: Sequence[AugmentSpec] = (),
+    dropout: float = 0.3,
+    accumulate: int = 1,
 ) -> tuple[list[np.ndarray], list]:
     strategy = strategy_over(replicas)
     spec = ModelSpec(
         image=CNNSpec(filters=(4, 8), units=8),
         text=BiLSTMSpec(embedding=6, lstm_units=4, units=6),
-        regularization=RegularizationSpec(l2=l2, dropout=0.3),
+        regularization=RegularizationSpec(l2=l2, dropout=dropout),
     )
     with strategy.scope():
         model, task = make(spec)
@@ -81,6 +82,7 @@ def trained(
         local_replicas=replicas,
         worker=0,
         lane_places=LANE_PLACES,
+        accumulate=accumulate,
     )
     sums = [steps.sums(steps.train(batch, epoch=0)) for batch in batches]
     sums.append(steps.sums(steps.validate(batches[0])))
@@ -102,6 +104,19 @@ def test_two_replicas_of_32_update_like_one_of_64(optimizer, tolerance, augmenta
         assert received.loss_sum == pytest.approx(expected.loss_sum, rel=1e-5)
         assert (received.counts, received.rows) == (expected.counts, expected.rows)
     assert [sums.rows for sums in one_sums] == [64, 40, 20, 64]
+
+
+def test_accumulated_in_parts_a_batch_updates_like_the_whole():
+    # Of the short batches, parts have 20 rows each, or one part the one row and the other none.
+    batches = [make_batch(64, real=64), make_batch(64, real=40, seed=1), make_batch(64, real=1, seed=2)]
+    (one, one_sums), (parts, parts_sums) = (
+        trained(batches, optimizer="sgd", dropout=0.0, augmentations=MIXING, replicas=n, accumulate=n) for n in (1, 2)
+    )
+    for expected, received in zip(one, parts, strict=True):
+        np.testing.assert_allclose(received, expected, rtol=0, atol=3e-7)
+    for expected, received in zip(one_sums, parts_sums, strict=True):
+        assert received.loss_sum == pytest.approx(expected.loss_sum, rel=1e-5)
+        assert (received.counts, received.rows, received.broken) == (expected.counts, expected.rows, 0)
 
 
 @pytest.mark.parametrize("augmentations", [(), MIXING])
