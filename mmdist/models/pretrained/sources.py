@@ -120,6 +120,6 @@ def _open_url(request: urllib.request.Request, url: str, timeout_s: float) -> "u
         raise ResourceError(
             "this machine cannot fetch the weights",
             expected=f"an answer from {url}",
-            received=words_of(error),
+            received=words_of(reason if isinstance(reason := getattr(error, "reason", None), OSError) else error),
             remedy="fetch the file elsewhere, and give its path as `weights`",
         ) from error
