@@ -8,15 +8,17 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from mmdist.errors import JobFileError, Place
+from mmdist.models.auxiliary import auxiliary_outputs
 from mmdist.models.facts import DataFacts
 from mmdist.models.fusion import Fuse, build_fusion
 from mmdist.models.image import build_image_tower
 from mmdist.models.layers import TowerOutput
+from mmdist.models.modality_dropout import ModalityDropout
 from mmdist.models.tabular import build_tabular_tower
 from mmdist.models.tasks import Task
 from mmdist.models.tensors import to_tensor
 from mmdist.models.text import build_text_tower
-from mmdist.spec.model import ModelSpec
+from mmdist.spec.model import ModalityDropoutSpec, ModelSpec
 
 __all__ = ["build_model", "make_predict_fn", "normalize"]
 
@@ -33,37 +35,31 @@ def build_model(spec: ModelSpec, task: Task, facts: DataFacts, *, seed: int) -> 
         seed: The job's seed.
 
     Returns:
-        A keras.Model from a dict of inputs to the task's dict of outputs. The inputs, those of the towers that are
-        built: `image` float32 (B, H, W, 3) in [0, 1], `image_present` bool (B,), `text` int32 (B, T) with
-        0 = padding, `text_present` bool (B,), `tabular` float32 (B, F, 2) and `tabular_present` bool (B,).
+        A keras.Model from a dict of inputs to the task's dict of outputs, with those that auxiliary losses are made
+        of. The inputs, those of the towers that are built: `image` float32 (B, H, W, 3) in [0, 1], `text` int32 (B, T)
+        with 0 = padding, `tabular` float32 (B, F, 2), and of each `MODALITY_present` bool (B,).
 
     Raises:
         JobFileError: where no modality is given, or a tower cannot read pictures of this size.
     """
-    inputs: dict[str, Any] = {}
+    inputs = _inputs(facts)
+    shown = _shown(spec, inputs, seed=seed)
     towers: dict[str, TowerOutput] = {}
     if facts.image_size is not None:
-        inputs["image"] = keras.Input((*facts.image_size, 3), dtype="float32", name="image")
-        inputs["image_present"] = keras.Input((), dtype="bool", name="image_present")
         image_tower = build_image_tower(
             spec.image, regularization=spec.regularization, image_size=facts.image_size, seed=seed
         )
-        towers["image"] = image_tower(inputs["image"], inputs["image_present"])
+        towers["image"] = image_tower(inputs["image"], shown["image"])
     if facts.text_tokens is not None and facts.vocabulary is not None:
-        inputs["text"] = keras.Input((facts.text_tokens,), dtype="int32", name="text")
-        inputs["text_present"] = keras.Input((), dtype="bool", name="text_present")
         text_tower = build_text_tower(
             spec.text, regularization=spec.regularization, vocabulary=facts.vocabulary, seed=seed
         )
-        towers["text"] = text_tower(inputs["text"], inputs["text_present"])
+        towers["text"] = text_tower(inputs["text"], shown["text"])
     if facts.tabular is not None:
-        fields = facts.tabular.numbers + len(facts.tabular.categories)
-        inputs["tabular"] = keras.Input((fields, 2), dtype="float32", name="tabular")
-        inputs["tabular_present"] = keras.Input((), dtype="bool", name="tabular_present")
         tabular_tower = build_tabular_tower(
             spec.tabular, regularization=spec.regularization, facts=facts.tabular, seed=seed
         )
-        towers["tabular"] = tabular_tower(inputs["tabular"], inputs["tabular_present"])
+        towers["tabular"] = tabular_tower(inputs["tabular"], shown["tabular"])
     if not towers:
         raise JobFileError(
             "the model has nothing to read",
@@ -71,9 +67,39 @@ def build_model(spec: ModelSpec, task: Task, facts: DataFacts, *, seed: int) -> 
             received="none",
             place=Place(key="data.columns"),
         )
-    fusion = build_fusion(spec.fusion, regularization=spec.regularization, seed=seed)
-    outputs = task.connect(inputs, towers, Fuse(fusion))
+    fuse = Fuse(build_fusion(spec.fusion, regularization=spec.regularization, seed=seed))
+    outputs = task.connect(inputs, towers, fuse)
+    outputs |= auxiliary_outputs(spec.auxiliary, task, towers, fuse, seed=seed)
     return keras.Model(inputs, outputs, name="model")
+
+
+def _inputs(facts: DataFacts) -> dict[str, Any]:
+    """By name, what is read of each modality, and whether a row has it."""
+    inputs: dict[str, Any] = {}
+    if facts.image_size is not None:
+        inputs["image"] = keras.Input((*facts.image_size, 3), dtype="float32", name="image")
+        inputs["image_present"] = keras.Input((), dtype="bool", name="image_present")
+    if facts.text_tokens is not None and facts.vocabulary is not None:
+        inputs["text"] = keras.Input((facts.text_tokens,), dtype="int32", name="text")
+        inputs["text_present"] = keras.Input((), dtype="bool", name="text_present")
+    if facts.tabular is not None:
+        fields = facts.tabular.numbers + len(facts.tabular.categories)
+        inputs["tabular"] = keras.Input((fields, 2), dtype="float32", name="tabular")
+        inputs["tabular_present"] = keras.Input((), dtype="bool", name="tabular_present")
+    return inputs
+
+
+def _shown(spec: ModelSpec, inputs: Mapping[str, Any], *, seed: int) -> dict[str, Any]:
+    """By modality, which rows the towers are told to have it, bool (B,)."""
+    present = {name: inputs[f"{name}_present"] for name in inputs if f"{name}_present" in inputs}
+    rates = spec.modality_dropout
+    by_modality = {name: getattr(rates, name) if isinstance(rates, ModalityDropoutSpec) else rates for name in present}
+    if len(present) < 2 or not any(by_modality.values()):
+        return present
+    if "text" in present:  # a text without a token is none that a row could be left with
+        present["text"] = keras.ops.logical_and(present["text"], keras.ops.any(inputs["text"] != 0, axis=1))
+    shown: dict[str, Any] = ModalityDropout(by_modality, seed=seed)(present)
+    return shown
 
 
 def normalize(images: Any) -> Any:

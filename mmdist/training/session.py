@@ -109,6 +109,7 @@ def open_session(
             accumulate=job.train.accumulate,
             clipping=Clipping(job.train.clip_norm, job.train.adaptive_clip),
             tuning=tuning,
+            auxiliary=job.model.auxiliary,
             averages=averages,
             undo=undo,
         ),

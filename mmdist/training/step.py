@@ -7,7 +7,7 @@ double them.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +17,11 @@ import tensorflow as tf
 from mmdist.data.augmentation import Partners, augment
 from mmdist.data.augmentation_draws import augmentation_arrays
 from mmdist.data.batches import Batch
+from mmdist.models.auxiliary import auxiliary_losses
 from mmdist.models.tasks import Task
 from mmdist.models.tensors import to_tensor
 from mmdist.spec.augment import AugmentSpec
+from mmdist.spec.model import AuxiliarySpec
 from mmdist.training.averages import Averages
 from mmdist.training.clipping import Clipping
 from mmdist.training.gradients import gradients_in_parts
@@ -75,6 +77,7 @@ class Steps:
         accumulate: Parts of a replica's rows that are computed one after the other, for one update.
         clipping: Shortens gradients.
         tuning: What becomes of pretrained weights.
+        auxiliary: Losses beside the task's.
         averages: Averages of the weights, which follow each step.
         undo: Undoes steps that diverge.
     """
@@ -94,6 +97,7 @@ class Steps:
         accumulate: int = 1,
         clipping: Clipping | None = None,
         tuning: Tuning | None = None,
+        auxiliary: AuxiliarySpec | None = None,
         averages: Averages | None = None,
         undo: Undo | None = None,
     ) -> None:
@@ -109,6 +113,7 @@ class Steps:
         self._accumulate = accumulate
         self._clipping = clipping or Clipping()
         self._tuning = tuning
+        self._auxiliary = auxiliary or AuxiliarySpec()
         self._averages = averages
         self._undo = undo
         self._clipping.prepare(optimizer)
@@ -179,8 +184,8 @@ class Steps:
 
         def compute(part: dict[str, Any]) -> tuple[list[Any], Any]:
             with tf.GradientTape() as tape:
-                loss_sum, counts = self._forward(part, training=True)
-                loss = loss_sum / tf.maximum(rows, 1.0)
+                loss_sum, auxiliary_sum, counts = self._forward(part, training=True)
+                loss = (loss_sum + auxiliary_sum) / tf.maximum(rows, 1.0)
                 if self._model.losses:
                     loss += tf.add_n(self._model.losses) / shares
             return tape.gradient(loss, variables), tf.concat([[loss_sum, loss], counts], axis=0)
@@ -201,10 +206,11 @@ class Steps:
         return 1.0 - tf.cast(tf.math.is_finite(tf.stack(of_tower)), tf.float32)
 
     def _validate_replica(self, inputs: dict[str, Any]) -> Any:
-        loss_sum, counts = self._forward(inputs, training=False)
+        loss_sum, _, counts = self._forward(inputs, training=False)
         return tf.concat([_fixed_sums(inputs, loss_sum, loss_sum), counts], axis=0)
 
-    def _forward(self, inputs: dict[str, Any], *, training: bool) -> tuple[Any, Any]:
+    def _forward(self, inputs: dict[str, Any], *, training: bool) -> tuple[Any, Any, Any]:
+        """Over the rows that count, the sums of the task's loss, of the auxiliary losses, and of the metrics."""
         ready = {name: inputs[name] for name in self._model.input}
         if "image" in ready:
             changes = self._augmentations if training else ()
@@ -213,12 +219,21 @@ class Steps:
             ready["image"] = augment(ready["image"], inputs.get("augmentation"), changes, partners)
         outputs = self._model(ready, training=training)
         mask = inputs["mask"]
-        losses = self._task.row_losses(outputs, inputs)
-        if "own_share" in inputs:  # a mixed row has two labels; what counts as right is its own
-            own, others = inputs["own_share"], {**inputs, "label": inputs["partner_label"]}
-            losses = own * losses + (1.0 - own) * self._task.row_losses(outputs, others)
+        losses = self._row_losses(outputs, inputs)
+        beside = tf.zeros_like(mask)
+        if training:
+            beside = auxiliary_losses(self._auxiliary, outputs, inputs, lambda alone: self._row_losses(alone, inputs))
         counts = [tf.reduce_sum(values * mask) for values in self._task.row_metrics(outputs, inputs)]
-        return tf.reduce_sum(losses * mask), tf.stack(counts) if counts else tf.zeros([0])
+        totals = tf.stack(counts) if counts else tf.zeros([0])
+        return tf.reduce_sum(losses * mask), tf.reduce_sum(beside * mask), totals
+
+    def _row_losses(self, outputs: Mapping[str, Any], inputs: dict[str, Any]) -> Any:
+        """The task's; a mixed row has two labels. What counts as right is its own."""
+        losses = self._task.row_losses(outputs, inputs)
+        if "own_share" not in inputs:
+            return losses
+        own, others = inputs["own_share"], {**inputs, "label": inputs["partner_label"]}
+        return own * losses + (1.0 - own) * self._task.row_losses(outputs, others)
 
 
 def _fixed_sums(inputs: dict[str, Any], loss_sum: Any, health: Any) -> Any:

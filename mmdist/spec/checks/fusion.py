@@ -1,4 +1,4 @@
-"""Whether the fusion fits the task."""
+"""Whether the fusion and the losses beside the task's fit the task and the training."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ __all__ = ["check_fusion"]
 
 
 def check_fusion(job: TrainJob, document: Document) -> Iterator[JobFileError]:
-    """Late fusion has heads to average."""
+    """Late fusion and losses per modality have the heads that they need."""
     fusion = job.model.fusion
     if isinstance(fusion, LateSpec) and not job.task.has_head:
         yield JobFileError(
@@ -19,4 +19,19 @@ def check_fusion(job: TrainJob, document: Document) -> Iterator[JobFileError]:
             expected="a fusion that makes one vector per row, such as `concat`",
             received="late",
             place=document.key_place(("model", "fusion")),
+        )
+    if job.model.auxiliary.per_modality and not job.task.has_head:
+        yield JobFileError(
+            f"the task `{job.task.type}` has no head that each modality could have for itself",
+            expected="no `per_modality`, or 0",
+            received=f"{job.model.auxiliary.per_modality:g}",
+            place=document.value_place(("model", "auxiliary", "per_modality")),
+        )
+    if job.model.auxiliary.alignment is not None and job.train.accumulate > 1:
+        yield JobFileError(
+            "alignment tells a row from all others of its batch, and `train.accumulate` computes them in parts",
+            expected="`train.accumulate: 1`",
+            received=str(job.train.accumulate),
+            place=document.value_place(("train", "accumulate")),
+            remedy="leave `train.accumulate` out, or `model.auxiliary.alignment`",
         )

@@ -1,5 +1,6 @@
 """The model section of a job file: each tower and each fusion is a spec, chosen by its type."""
 
+from mmdist.spec.model.auxiliary import AlignmentSpec, AuxiliarySpec, ModalityDropoutSpec
 from mmdist.spec.model.fusion import BilinearSpec, ConcatSpec, CrossAttentionSpec, FusionSpec, GatedSpec, LateSpec
 from mmdist.spec.model.image import (
     ApplicationSpec,
@@ -17,6 +18,8 @@ from mmdist.spec.model.tabular import FTTransformerSpec, MLPSpec, TabularTowerSp
 from mmdist.spec.model.text import BiLSTMSpec, TextTowerSpec
 
 __all__ = [
+    "AlignmentSpec",
+    "AuxiliarySpec",
     "ApplicationSpec",
     "BiLSTMSpec",
     "BilinearSpec",
@@ -32,6 +35,7 @@ __all__ = [
     "FTTransformerSpec",
     "MLPSpec",
     "TabularTowerSpec",
+    "ModalityDropoutSpec",
     "ModelSpec",
     "PretrainedSpec",
     "RegularizationSpec",

@@ -1,6 +1,7 @@
 """The model section: towers, fusion and regularization."""
 
 from mmdist.spec.base import Spec
+from mmdist.spec.model.auxiliary import AuxiliarySpec, ModalityDropoutSpec, Rate
 from mmdist.spec.model.fusion import ConcatSpec, FusionSpec
 from mmdist.spec.model.image import CNNSpec, ImageTowerSpec
 from mmdist.spec.model.regularization import RegularizationSpec
@@ -17,4 +18,8 @@ class ModelSpec(Spec):
     text: TextTowerSpec = BiLSTMSpec()
     tabular: TabularTowerSpec = MLPSpec()
     fusion: FusionSpec = ConcatSpec()
+    auxiliary: AuxiliarySpec = AuxiliarySpec()
+    modality_dropout: ModalityDropoutSpec | Rate = 0.0
+    """Share of the rows in training that a modality is hidden from, never a row's last one: one number for all
+    modalities, or one for each."""
     regularization: RegularizationSpec = RegularizationSpec()

@@ -11,3 +11,16 @@ def test_heads_share_out_the_width(refusal, load, width, tried) -> None:
     )
     assert f"Try {tried}." in message
     load(text, "model.fusion.width=32")
+
+
+def test_alignment_needs_the_batch_as_a_whole(refusal, load) -> None:
+    text = TRAIN + "model:\n  auxiliary: {alignment: {}}\ntrain: {accumulate: 2}\n"
+    assert refusal(text).startswith("job.yaml:8:21: alignment tells a row from all others of its batch, and")
+    load(text, "train.accumulate=1")
+    load(text, "model.auxiliary.alignment=null")
+
+
+def test_modality_dropout_is_one_number_or_one_for_each(load) -> None:
+    assert load(TRAIN + "model: {modality_dropout: 0.3}\n").spec.model.modality_dropout == 0.3
+    rates = load(TRAIN + "model: {modality_dropout: {text: 0.2}}\n").spec.model.modality_dropout
+    assert (rates.image, rates.text) == (0.0, 0.2)

@@ -31,6 +31,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         train__optimizer={"type": "adamw", "learning_rate": 0.01, "schedule": {"type": "cosine", "warmup_epochs": 0.5}},
         train__clip_norm=0.5,
         train__averages={"decay": 0.9},
+        model__auxiliary={"per_modality": 0.3, "alignment": {"weight": 0.1}},
+        model__modality_dropout={"image": 0.2, "text": 0.2},
     )
     found = {name: write_run(root / name, job) for name in ("alone", "stopped", "killed")}
     assert run_worker(found["alone"], attempt=1)[0] == 0
