@@ -48,7 +48,7 @@ def write_dataset(folder: Path, rows: int) -> None:
 
 def write_model(folder: Path) -> None:
     """Writes the demo's model with fresh weights."""
-    from mmdist.data.tokenizer import Tokenizer
+    from mmdist.data.tokenizer import learn_from_texts
     from mmdist.models import ArtifactInfo, save_artifact
     from mmdist.models.build import build_model
     from mmdist.models.facts import DataFacts
@@ -60,7 +60,7 @@ def write_model(folder: Path) -> None:
     from mmdist.storage import open_store
 
     text = TextSpec(tokens=16, vocabulary=4_000)
-    tokenizer = Tokenizer.learn(WORDS, text)
+    tokenizer = learn_from_texts(WORDS, text)
     labels = tuple(f"label-{number}" for number in range(LABELS))
     facts = DataFacts(image_size=(SIDE, SIDE), text_tokens=16, vocabulary=tokenizer.size, labels=labels)
     task = build_task(ClassificationSpec(), facts, regularization=ModelSpec().regularization, seed=0)
@@ -93,12 +93,12 @@ def plain_loop(work: Path) -> dict[str, float]:
     """The loop by hand."""
     import tensorflow as tf
 
-    from mmdist.data.tokenizer import Tokenizer
+    from mmdist.data.tokenizer import read_tokenizer
     from mmdist.models import load_artifact
     from mmdist.storage import open_store
 
     artifact = load_artifact(open_store(str(work)), "model")
-    model, tokenizer = artifact.build(), Tokenizer.from_bytes(artifact.tokenizer or b"")
+    model, tokenizer = artifact.build(), read_tokenizer(artifact.tokenizer or b"")
     present = np.ones(BATCH, bool)
     rows, predictions, started_s = 0, [], 0.0
     for path in sorted((work / "data").glob("*.parquet")):

@@ -16,7 +16,7 @@ from mmdist.data.duplicates import THUMB_SIDE, hash_values, looks_of, normalised
 from mmdist.data.image_header import BadImage, ImageHeader, read_header
 from mmdist.data.labels import is_blank
 from mmdist.data.prepare import image_views
-from mmdist.data.tokenizer import Tokenizer
+from mmdist.data.tokenizer import Tokenizer, learn_from_texts
 from mmdist.data.values import name_values, text_values
 from mmdist.spec.data import ColumnsSpec
 from mmdist.spec.text import TextSpec
@@ -248,7 +248,7 @@ def _hash(look: GroupLook, part: str, values: list[Any], rows: npt.NDArray[np.in
 @cache
 def _word_counter() -> Tokenizer:
     """Cuts texts as training does; counting needs no vocabulary."""
-    return Tokenizer.learn([], TextSpec(tokens=_MANY_TOKENS))
+    return learn_from_texts([], TextSpec(tokens=_MANY_TOKENS))
 
 
 def _note(reasons: dict[int, tuple[str, str]], column: str, found: Mapping[int, str]) -> None:

@@ -88,7 +88,7 @@ class Artifact:
     url: str
     info: ArtifactInfo
     tokenizer: bytes | None
-    """Content of `tokenizer.json`, for `Tokenizer.from_bytes`; None where the model reads no text."""
+    """Content of `tokenizer.json`, for `read_tokenizer`; None where the model reads no text."""
     weights: tuple[Array, ...]
 
     def build(self) -> Any:

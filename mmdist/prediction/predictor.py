@@ -17,7 +17,7 @@ from mmdist.data.dataset import Dataset, open_dataset
 from mmdist.data.ledger import EpochLedger, check_fingerprint
 from mmdist.data.stream import scan
 from mmdist.data.tabular import TabularEncoder
-from mmdist.data.tokenizer import Tokenizer
+from mmdist.data.tokenizer import read_tokenizer
 from mmdist.errors import MmdistError, StopRequestedError
 from mmdist.models import Artifact, ArtifactInfo, load_artifact
 from mmdist.models.facts import absent_inputs
@@ -177,7 +177,7 @@ def _collator(setup: PredictorSetup, artifact: Artifact) -> Collator:
         columns=setup.columns,
         image_size=image.size,
         max_pixels=image.max_pixels,
-        tokenizer=Tokenizer.from_bytes(artifact.tokenizer) if artifact.tokenizer is not None else None,
+        tokenizer=read_tokenizer(artifact.tokenizer) if artifact.tokenizer is not None else None,
         tabular=TabularEncoder.from_json(artifact.info.tabular) if artifact.info.tabular is not None else None,
         threads=setup.threads,
     )

@@ -11,7 +11,7 @@ from mmdist.data.dataset import open_dataset
 from mmdist.data.quarantine import BadRowBudget, QuarantineWriter
 from mmdist.data.stream import default_threads
 from mmdist.data.tabular import TabularEncoder
-from mmdist.data.tokenizer import Tokenizer
+from mmdist.data.tokenizer import read_tokenizer
 from mmdist.errors import MmdistError, StopRequestedError
 from mmdist.evaluation.evaluate import PredictFn, evaluate_model
 from mmdist.evaluation.paths import REPORT_HTML
@@ -87,7 +87,7 @@ def evaluate(run: Store, model_run: Store, events: EventWriter) -> dict[str, Any
                 columns=columns,
                 image_size=image.size,
                 max_pixels=image.max_pixels,
-                tokenizer=Tokenizer.from_bytes(artifact.tokenizer) if artifact.tokenizer is not None else None,
+                tokenizer=read_tokenizer(artifact.tokenizer) if artifact.tokenizer is not None else None,
                 tabular=TabularEncoder.from_json(info.tabular) if info.tabular is not None else None,
                 labels=info.labels,
                 threads=default_threads(),

@@ -10,7 +10,7 @@ from mmdist.data.dataset import Dataset, open_dataset
 from mmdist.data.labels import learn_labels
 from mmdist.data.roles import check_columns
 from mmdist.data.tabular import TabularEncoder, learn_tabular
-from mmdist.data.tokenizer import Tokenizer, learn_tokenizer
+from mmdist.data.tokenizer import Tokenizer, learn_tokenizer, read_tokenizer
 from mmdist.errors import JobFileError, Place
 from mmdist.models.facts import DataFacts, tabular_facts
 from mmdist.spec.job import TrainJob
@@ -90,7 +90,7 @@ def prepare(
     if is_committed(run, FOLDER):
         kept = read_committed(run, FOLDER)
         labels = tuple(json.loads(kept[LABELS]))
-        tokenizer = Tokenizer.from_bytes(kept[TOKENIZER]) if TOKENIZER in kept else None
+        tokenizer = read_tokenizer(kept[TOKENIZER]) if TOKENIZER in kept else None
         tabular = TabularEncoder.from_json(json.loads(kept[TABULAR])) if TABULAR in kept else None
     else:
         labels, tokenizer, tabular = _learn(job, train, data.columns.label, on_progress)

@@ -13,6 +13,7 @@ from mmdist.models.tasks import ClassificationHead
 from mmdist.models.text import build_text_tower
 from mmdist.spec.model import (
     ApplicationSpec,
+    BagSpec,
     BilinearSpec,
     BiLSTMSpec,
     CNNSpec,
@@ -58,6 +59,8 @@ def test_image_tower(spec, tokens, pooled):
     [
         (BiLSTMSpec(), (3, 5, 128), (3, 64)),
         (BiLSTMSpec(embedding=6, lstm_units=4, units=10), (3, 5, 8), (3, 10)),
+        (BagSpec(), (3, 5, 128), (3, 128)),
+        (BagSpec(embedding=6, units=10), (3, 5, 6), (3, 10)),
     ],
 )
 def test_text_tower(spec, tokens, pooled):

@@ -29,7 +29,7 @@ from mmdist.data.dataset import Dataset, open_dataset
 from mmdist.data.index import RowGroupIndex, write_index
 from mmdist.data.ledger import EpochLedger
 from mmdist.data.stream import scan
-from mmdist.data.tokenizer import Tokenizer
+from mmdist.data.tokenizer import learn_from_texts
 from mmdist.errors import DataRefusedError
 from mmdist.importing.folder import DatasetFolder
 from mmdist.importing.plan import plan_import
@@ -48,7 +48,7 @@ ROWS = 2 * SHARD_ROWS
 # The same dataset read by two jobs: by its own columns, and with a further column in the part of the text.
 JOBS = {"text": ColumnsSpec(id="id", image="image", text="text", label="label")}
 JOBS["author"] = JOBS["text"].model_copy(update={"text": "author"})
-TOKENIZER = Tokenizer.learn(["a photo of one by the"], TextSpec(tokens=8))
+TOKENIZER = learn_from_texts(["a photo of one by the"], TextSpec(tokens=8))
 INDEX_ARRAYS = ("shard", "row_group", "rows", "bytes", "footer_sums")
 HANG_S = 60
 

@@ -18,7 +18,7 @@ from mmdist.data.order import plan_epoch
 from mmdist.data.quarantine import BadRowBudget, QuarantineWriter
 from mmdist.data.roles import check_columns
 from mmdist.data.stream import BatchStream
-from mmdist.data.tokenizer import Tokenizer
+from mmdist.data.tokenizer import learn_from_texts
 from mmdist.evaluation.evaluate import evaluate_model
 from mmdist.importing.folder import DatasetFolder
 from mmdist.importing.plan import plan_import
@@ -42,7 +42,7 @@ LABELS = ("cat", "dog")
 COLUMNS = ColumnsSpec(id="id", image="image", text="text", label="label")
 MAX_PIXELS = 1_000_000
 TOKENS = 8
-TOKENIZER = Tokenizer.learn(["a red cat word"], TextSpec(tokens=TOKENS))
+TOKENIZER = learn_from_texts(["a red cat word"], TextSpec(tokens=TOKENS))
 BATCH = 16
 
 

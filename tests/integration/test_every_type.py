@@ -34,6 +34,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "model.image: convnext": {"widths": [4, 8], "depths": [1, 1], "stem_px": 2, "stochastic_depth": 0.2},
     "model.image: vit": {"patch_px": 4, "depth": 2, "width": 8, "heads": 2, "dropout": 0.1, "stochastic_depth": 0.2},
     "model.text: bilstm": {"embedding": 6, "lstm_units": 4, "units": 6},
+    "model.text: bag": {"embedding": 6},
     "model.tabular: mlp": {"width": 3, "layers": [5]},
     "model.tabular: ft_transformer": {"width": 4, "heads": 2, "depth": 1},
     "model.fusion: concat": {},

@@ -20,7 +20,7 @@ from mmdist.data.content import content_sums
 from mmdist.data.dataset import open_dataset
 from mmdist.data.index import RowGroupFacts, RowGroupIndex, write_index
 from mmdist.data.stream import scan
-from mmdist.data.tokenizer import Tokenizer
+from mmdist.data.tokenizer import learn_from_texts, read_tokenizer
 from mmdist.errors import DataRefusedError, StopRequestedError, WorkerLostError
 from mmdist.models import ArtifactInfo, load_artifact, save_artifact
 from mmdist.prediction import PredictionResult, predict
@@ -85,7 +85,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
     store = open_store(str(tmp_path_factory.mktemp("model")))
     image, text = ImageSpec(size=(8, 8)), TextSpec(tokens=4, vocabulary=10)
-    tokenizer = Tokenizer.learn([" ".join(WORDS)], text)
+    tokenizer = learn_from_texts([" ".join(WORDS)], text)
     spec = ModelSpec(image=CNNSpec(filters=(4,), units=8), text=BiLSTMSpec(embedding=4, lstm_units=4, units=4))
     facts = DataFacts(image_size=image.size, text_tokens=4, vocabulary=tokenizer.size, labels=LABELS)
     task = build_task(ClassificationSpec(), facts, regularization=spec.regularization, seed=3)
@@ -206,7 +206,7 @@ def probabilities_in_this_process(dataset: Store, model: Store) -> Any:
     artifact = load_artifact(model, "")
     assert artifact.tokenizer is not None
     collator = Collator(
-        ColumnsSpec(id="id", image="image", text="text"), (8, 8), tokenizer=Tokenizer.from_bytes(artifact.tokenizer)
+        ColumnsSpec(id="id", image="image", text="text"), (8, 8), tokenizer=read_tokenizer(artifact.tokenizer)
     )
     with scan(open_dataset(dataset.url), collator, ROWS) as batches:
         batch = next(iter(batches))

@@ -16,7 +16,7 @@ from mmdist.data.collate import Collator
 from mmdist.data.dataset import open_dataset
 from mmdist.data.order import plan_epoch
 from mmdist.data.stream import BatchStream
-from mmdist.data.tokenizer import Tokenizer
+from mmdist.data.tokenizer import learn_from_texts
 from mmdist.errors import DataRefusedError, StorageError
 from mmdist.spec.data import CacheSpec, ColumnsSpec, LanesOrderSpec
 from mmdist.spec.text import TextSpec
@@ -26,7 +26,7 @@ COLUMNS = ColumnsSpec(id="id", text="text", label="label")
 SHARDS, GROUPS, GROUP_ROWS = 4, 5, 40
 ROWS = SHARDS * GROUPS * GROUP_ROWS
 URL = f"s3://{BUCKET}/dataset"
-TOKENIZER = Tokenizer.learn([f"w{number}" for number in range(ROWS)], TextSpec(tokens=3, vocabulary=1000))
+TOKENIZER = learn_from_texts([f"w{number}" for number in range(ROWS)], TextSpec(tokens=3, vocabulary=1000))
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mmdist.data.tokenizer import Tokenizer
+from mmdist.data.tokenizer import Tokenizer, learn_from_texts, read_tokenizer
 from mmdist.spec.text import TextSpec, WordTokenizerSpec
 
 LEARNED = ["red Green blue_1 RED, --- can't stop. x", "[PAD] [UNK] pad unk [ ]", "\x1c \x1f \x00 \x7f a\x0bb"]
@@ -28,7 +28,9 @@ ASCII = st.lists(st.text(st.characters(max_codepoint=127), max_size=40), max_siz
 
 
 def tokenizer(*, lowercase: bool) -> Tokenizer:
-    return Tokenizer.learn(LEARNED, TextSpec(tokens=6, vocabulary=30, tokenizer=WordTokenizerSpec(lowercase=lowercase)))
+    return learn_from_texts(
+        LEARNED, TextSpec(tokens=6, vocabulary=30, tokenizer=WordTokenizerSpec(lowercase=lowercase))
+    )
 
 
 TOKENIZERS = {lowercase: tokenizer(lowercase=lowercase) for lowercase in (False, True)}
@@ -54,6 +56,6 @@ def test_every_ascii_character_stands_where_the_library_puts_it() -> None:
 
 def test_another_tokenizer_goes_the_librarys_way() -> None:
     data = TOKENIZERS[True].to_bytes()
-    other = Tokenizer.from_bytes(data.replace(b'"Whitespace"', b'"WhitespaceSplit"'))
+    other = read_tokenizer(data.replace(b'"Whitespace"', b'"WhitespaceSplit"'))
     assert other._ascii_words is None
     assert other.encode(["red, red"]).tolist() == other._encode_any(["red, red"]).tolist()

@@ -2,18 +2,21 @@
 
 from typing import assert_never
 
+from mmdist.models.text.bag import BagTower
 from mmdist.models.text.bilstm import BiLSTMTower
-from mmdist.spec.model import BiLSTMSpec, RegularizationSpec, TextTowerSpec
+from mmdist.spec.model import BagSpec, BiLSTMSpec, RegularizationSpec, TextTowerSpec
 
-__all__ = ["BiLSTMTower", "build_text_tower"]
+__all__ = ["BagTower", "BiLSTMTower", "build_text_tower"]
 
 
 def build_text_tower(
     spec: TextTowerSpec, *, regularization: RegularizationSpec, vocabulary: int, seed: int
-) -> BiLSTMTower:
+) -> BagTower | BiLSTMTower:
     """The tower that the spec's `type` names."""
     match spec:
         case BiLSTMSpec():
             return BiLSTMTower(spec, regularization=regularization, vocabulary=vocabulary, seed=seed)
+        case BagSpec():
+            return BagTower(spec, regularization=regularization, vocabulary=vocabulary, seed=seed)
         case _:
             assert_never(spec)

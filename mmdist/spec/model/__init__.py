@@ -15,12 +15,13 @@ from mmdist.spec.model.pretrained import PretrainedSpec
 from mmdist.spec.model.regularization import RegularizationSpec
 from mmdist.spec.model.section import ModelSpec
 from mmdist.spec.model.tabular import FTTransformerSpec, MLPSpec, TabularTowerSpec
-from mmdist.spec.model.text import BiLSTMSpec, TextTowerSpec
+from mmdist.spec.model.text import BagSpec, BiLSTMSpec, TextTowerSpec
 
 __all__ = [
     "AlignmentSpec",
     "AuxiliarySpec",
     "ApplicationSpec",
+    "BagSpec",
     "BiLSTMSpec",
     "BilinearSpec",
     "CNNSpec",

@@ -1,12 +1,12 @@
 """Text towers, each chosen by its type."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
-from mmdist.spec.base import Spec
+from mmdist.spec.base import Spec, default_type
 
-__all__ = ["BiLSTMSpec", "TextTowerSpec"]
+__all__ = ["BagSpec", "BiLSTMSpec", "TextTowerSpec"]
 
 
 class BiLSTMSpec(Spec):
@@ -21,4 +21,14 @@ class BiLSTMSpec(Spec):
     """Width of the dense layer."""
 
 
-TextTowerSpec = BiLSTMSpec
+class BagSpec(Spec):
+    """The sum of the tokens' embeddings (arXiv:1607.01759): fast, and hard to beat on short texts and little data."""
+
+    type: Literal["bag"] = "bag"
+    embedding: PositiveInt = 128
+    """Width of a token's embedding."""
+    units: PositiveInt | None = None
+    """Width of a dense layer with ReLU after the sum; without it, the sum goes on as it is."""
+
+
+TextTowerSpec = Annotated[BiLSTMSpec | BagSpec, Field(discriminator="type"), default_type("bilstm")]

@@ -10,13 +10,13 @@ from pictures import SIDE, jpeg, pixels
 
 from mmdist.data.collate import Collator
 from mmdist.data.prepare import RowOrigin
-from mmdist.data.tokenizer import Tokenizer
+from mmdist.data.tokenizer import learn_from_texts
 from mmdist.errors import DataRefusedError
 from mmdist.spec.data import ColumnsSpec
 from mmdist.spec.text import TextSpec
 
 ALL = ColumnsSpec(id="id", image="image", text="text", label="label")
-TOKENIZER = Tokenizer.learn(["red green blue"], TextSpec(tokens=4))
+TOKENIZER = learn_from_texts(["red green blue"], TextSpec(tokens=4))
 GOOD = {"id": "r", "image": jpeg(), "text": "red", "label": "b"}
 
 

@@ -15,7 +15,7 @@ from mmdist.data.index import write_index
 from mmdist.data.ledger import EpochLedger
 from mmdist.data.order import EpochPlan, plan_epoch
 from mmdist.data.stream import BatchStream, scan
-from mmdist.data.tokenizer import Tokenizer
+from mmdist.data.tokenizer import learn_from_texts
 from mmdist.errors import DataRefusedError
 from mmdist.spec.data import ColumnsSpec, GlobalOrderSpec, LanesOrderSpec, OrderSpec
 from mmdist.spec.text import TextSpec
@@ -25,7 +25,7 @@ COLUMNS = ColumnsSpec(id="id", image="image", text="text", label="label")
 SHARD_ROWS = (25, 7, 31)
 ROWS = sum(SHARD_ROWS)
 BAD_ROWS = (3, 30, 62)
-TOKENIZER = Tokenizer.learn([f"w{number}" for number in range(ROWS)], TextSpec(tokens=2))
+TOKENIZER = learn_from_texts([f"w{number}" for number in range(ROWS)], TextSpec(tokens=2))
 
 
 def shade(number: int) -> int:

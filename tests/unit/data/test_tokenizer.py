@@ -3,14 +3,14 @@ import random
 import numpy as np
 import pytest
 
-from mmdist.data.tokenizer import Tokenizer, learn_tokenizer
+from mmdist.data.tokenizer import Tokenizer, learn_from_texts, learn_tokenizer, read_tokenizer
 from mmdist.errors import DataRefusedError
 from mmdist.spec.text import TextSpec, WordTokenizerSpec
 
 
 def learn(texts: list[str], *, tokens: int = 6, vocabulary: int = 100, lowercase: bool = True) -> Tokenizer:
     spec = TextSpec(tokens=tokens, vocabulary=vocabulary, tokenizer=WordTokenizerSpec(lowercase=lowercase))
-    return Tokenizer.learn(texts, spec)
+    return learn_from_texts(texts, spec)
 
 
 def test_words_follow_by_count_and_then_by_the_alphabet() -> None:
@@ -37,7 +37,7 @@ def test_ties_are_cut_alike_whatever_the_order_of_the_texts() -> None:
 
 def test_round_trip_keeps_bytes_hash_and_numbers() -> None:
     tokenizer = learn(["one two", "three"], tokens=3, lowercase=False)
-    again = Tokenizer.from_bytes(tokenizer.to_bytes())
+    again = read_tokenizer(tokenizer.to_bytes())
     assert (again.to_bytes(), again.sha256, again.tokens) == (tokenizer.to_bytes(), tokenizer.sha256, 3)
     assert again.encode(["two One"]).tolist() == tokenizer.encode(["two One"]).tolist()
     assert learn(["one two", "three"], tokens=4, lowercase=False).sha256 != tokenizer.sha256
@@ -48,7 +48,7 @@ def test_round_trip_keeps_bytes_hash_and_numbers() -> None:
 )
 def test_other_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(DataRefusedError, match="the tokenizer of the model cannot be read"):
-        Tokenizer.from_bytes(data)
+        read_tokenizer(data)
 
 
 @pytest.mark.parametrize(

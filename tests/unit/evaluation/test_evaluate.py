@@ -14,7 +14,7 @@ from PIL import Image
 from mmdist.data.batches import BadRow
 from mmdist.data.collate import Collator
 from mmdist.data.dataset import Dataset, open_dataset
-from mmdist.data.tokenizer import Tokenizer
+from mmdist.data.tokenizer import learn_from_texts
 from mmdist.errors import DataRefusedError, JobFileError, StopRequestedError
 from mmdist.evaluation.evaluate import dataset_facts, evaluate_model
 from mmdist.evaluation.paths import EVALUATION, MISTAKES, PREDICTIONS
@@ -74,7 +74,7 @@ class ColorReader:
 
 @pytest.fixture
 def collator() -> Collator:
-    tokenizer = Tokenizer.learn(["a red thing", "a green thing"], TextSpec(tokens=4, vocabulary=10))
+    tokenizer = learn_from_texts(["a red thing", "a green thing"], TextSpec(tokens=4, vocabulary=10))
     return Collator(COLUMNS, image_size=(8, 8), tokenizer=tokenizer, labels=LABELS)
 
 

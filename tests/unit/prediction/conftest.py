@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from mmdist.data.tokenizer import Tokenizer
+from mmdist.data.tokenizer import Tokenizer, learn_from_texts
 from mmdist.models import ArtifactInfo
 from mmdist.spec.data import ColumnsSpec, ImageSpec
 from mmdist.spec.model import ModelSpec
@@ -64,7 +64,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     folder = tmp_path_factory.mktemp("small") / "data"
     ids = write_small_dataset(folder)
     spec = TextSpec(tokens=4, vocabulary=10)
-    tokenizer = Tokenizer.learn([" ".join(WORDS)], spec)
+    tokenizer = learn_from_texts([" ".join(WORDS)], spec)
     info = ArtifactInfo(
         run_id="small-model",
         step=1,

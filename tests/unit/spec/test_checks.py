@@ -51,6 +51,17 @@ def test_lanes(refusal: Refusal, load: Callable[..., LoadedJob]) -> None:
     load(text, "data.order={type: global}")
 
 
+def test_ngrams_from_short_to_long(refusal: Refusal, load: Callable[..., LoadedJob]) -> None:
+    text = TRAIN + "  text: {tokenizer: {type: ngrams, lengths: [5, 3]}}\n"
+    assert refusal(text) == (
+        "job.yaml:6:45: the shortest n-gram is longer than the longest\n"
+        "  expected: [3, 5]\n"
+        "  received: [5, 3]\n"
+        "  to do: name the shorter length first"
+    )
+    load(text, "data.text.tokenizer.lengths=[3, 3]")
+
+
 def test_mixing_needs_two_rows_of_a_lane(refusal: Refusal, load: Callable[..., LoadedJob]) -> None:
     text = TRAIN + "  image: {augment: [{type: flip}, {type: mixup}]}\ntrain: {global_batch_size: 32}\n"
     assert refusal(text) == (
