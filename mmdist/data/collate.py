@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -15,10 +14,10 @@ from mmdist.data.batches import BadRow, Batch, LedgerDelta
 from mmdist.data.content import HashedColumns
 from mmdist.data.decode import decode_images
 from mmdist.data.image_buffers import ImageBuffers
-from mmdist.data.labels import LabelEncoder
 from mmdist.data.prepare import RowOrigin, prepare_rows
 from mmdist.data.rows import ObjectArray, RowBlock
 from mmdist.data.tabular import TabularEncoder
+from mmdist.data.targets import Target
 from mmdist.data.tokenizer import Tokenizer
 from mmdist.spec.data import ColumnsSpec
 
@@ -38,7 +37,7 @@ class Collator:
         max_pixels: Largest picture, by its header, that is decoded.
         tokenizer: Needed where texts are read.
         tabular: Needed where the fields of records are read.
-        labels: The labels by index; without them `Batch.label` is None and no label is bad.
+        target: What labels become; without it `Batch.label` is None and no label is bad.
         threads: Threads that `collate` decodes with.
     """
 
@@ -47,7 +46,7 @@ class Collator:
     max_pixels: int = 50_000_000
     tokenizer: Tokenizer | None = None
     tabular: TabularEncoder | None = None
-    labels: tuple[str, ...] | None = None
+    target: Target | None = None
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -60,8 +59,8 @@ class Collator:
 
     @property
     def read_columns(self) -> ColumnsSpec:
-        """The columns that are read: without labels, not the label's."""
-        return self.columns if self.labels is not None else self.columns.model_copy(update={"label": None})
+        """The columns that are read: without a target, not the label's."""
+        return self.columns if self.target is not None else self.columns.model_copy(update={"label": None})
 
     def prepare(
         self,
@@ -82,14 +81,10 @@ class Collator:
             origin,
             tokenizer=self.tokenizer,
             tabular=self.tabular if self.columns.tabular is not None else None,
-            labels=self._label_encoder,
+            target=self.target,
             hashed=hashed,
             images=images,
         )
-
-    @cached_property
-    def _label_encoder(self) -> LabelEncoder | None:
-        return None if self.labels is None else LabelEncoder(self.labels)
 
     def tasks(self, size: int) -> int:
         """Tasks in which the pictures of a batch of so many places are decoded; each has at least one picture."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from mmdist.errors import DataRefusedError
 if TYPE_CHECKING:
     from mmdist.data.dataset import Dataset
 
-__all__ = ["LabelEncoder", "is_blank", "learn_labels"]
+__all__ = ["LabelEncoder", "is_blank", "learn_labels", "shown_label"]
 
 _MOST_LABELS = 100_000
 _SHOWN_CHARACTERS = 60
@@ -23,6 +23,8 @@ _SHOWN_CHARACTERS = 60
 
 class LabelEncoder:
     """Numbers labels by their place in a list; integers are looked up by their decimal writing."""
+
+    kind: Literal["label"] = "label"
 
     def __init__(self, labels: Sequence[str]) -> None:
         self.labels = tuple(labels)
@@ -38,28 +40,43 @@ class LabelEncoder:
             reasons.setdefault(row, _no_label(values[row]))
         return indices, reasons
 
+    def hashes_of(self, encoded: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
+        """See `Target`."""
+        hashes: npt.NDArray[np.uint64] = self.hashes[encoded]
+        return hashes
+
     @cached_property
     def hashes(self) -> npt.NDArray[np.uint64]:
         """(C,) `text_hashes` of the labels."""
         return text_hashes(self.labels)
 
 
-def learn_labels(dataset: "Dataset", column: str, progress: Callable[[int], None] | None = None) -> tuple[str, ...]:
+def learn_labels(
+    dataset: "Dataset",
+    column: str,
+    progress: Callable[[int], None] | None = None,
+    *,
+    least: int = 2,
+    split: Callable[[str], Sequence[str]] | None = None,
+) -> tuple[str, ...]:
     """The distinct labels of a column of a dataset, sorted; reads that column alone, a row group at a time.
 
     Args:
         dataset: The training split.
         column: The column with the labels; nulls, blanks and what is not valid UTF-8 are left out.
         progress: Called with the number of rows read so far.
+        least: Fewest labels.
+        split: The labels that a value names; by default the value itself.
 
     Raises:
-        DataRefusedError: where there are fewer than two labels, or so many that the column can hold no labels.
+        DataRefusedError: where there are fewer than `least` labels, or so many that the column can hold no labels.
     """
     found: set[str] = set()
     rows = 0
     for group in range(len(dataset.index)):
         values, _ = name_values(dataset.read_row_group(group, [column]).column(column))
-        found.update(value for value in values if value is not None and not is_blank(value))
+        named = (value for value in values if value is not None and not is_blank(value))
+        found.update(named if split is None else (label for value in named for label in split(value)))
         rows += len(values)
         if progress is not None:
             progress(rows)
@@ -71,11 +88,12 @@ def learn_labels(dataset: "Dataset", column: str, progress: Callable[[int], None
                 remedy="name the column with the class of each row as data.columns.label",
             )
     labels = tuple(sorted(found))
-    if len(labels) < 2:
+    if len(labels) < least:
         raise DataRefusedError(
             f"column {column} holds too few labels to tell apart",
-            expected="at least 2 different labels",
-            received=f"{len(labels)} in {rows} rows of {dataset.store.url}: {', '.join(map(_shown, labels)) or 'none'}",
+            expected=f"at least {least} different label{'s' if least > 1 else ''}",
+            received=f"{len(labels)} in {rows} rows of {dataset.store.url}: "
+            f"{', '.join(map(shown_label, labels)) or 'none'}",
             remedy="check data.columns.label, and the split's folder",
         )
     return labels
@@ -89,8 +107,9 @@ def is_blank(label: str | None) -> bool:
 def _no_label(label: str | None) -> str:
     if label is None:
         return "no label (null)"
-    return "no label (blank)" if is_blank(label) else f"unknown label {_shown(label)}"
+    return "no label (blank)" if is_blank(label) else f"unknown label {shown_label(label)}"
 
 
-def _shown(label: str) -> str:
+def shown_label(label: str) -> str:
+    """A label for a message, cut short."""
     return repr(label if len(label) <= _SHOWN_CHARACTERS else label[:_SHOWN_CHARACTERS] + "...")

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from mmdist.data.batches import BadRow
 from mmdist.data.content import HashedColumns, group_weights, row_hashes, text_hashes, view_hashes
-from mmdist.data.labels import LabelEncoder
 from mmdist.data.rows import ObjectArray, RowBlock
 from mmdist.data.tabular import TabularEncoder
+from mmdist.data.targets import Target
 from mmdist.data.tokenizer import Tokenizer
 from mmdist.data.values import byte_views, name_values, plain_column, text_values
 from mmdist.errors import DataRefusedError, Place
@@ -43,7 +43,7 @@ def prepare_rows(
     *,
     tokenizer: Tokenizer | None,
     tabular: TabularEncoder | None,
-    labels: LabelEncoder | None,
+    target: Target | None,
     hashed: HashedColumns | None,
     images: ObjectArray | None = None,
 ) -> RowBlock:
@@ -57,7 +57,7 @@ def prepare_rows(
         origin: Where the rows come from.
         tokenizer: Needed where texts are read.
         tabular: Needed where the fields of records are read.
-        labels: Without them, the label column is not looked at.
+        target: Without it, the label column is not looked at.
         hashed: The columns that the ledger adds up; None for no ledger.
         images: (n,) the pictures where the table does not hold their column. They are not looked at: their sums are
             left for `hash_images` to finish.
@@ -77,11 +77,12 @@ def prepare_rows(
         if hashed is not None and None not in names:
             known[columns.id] = text_hashes(cast(list[str], names))
     label = None
-    if labels is not None and columns.label is not None:
-        label, unknown = labels.encode(_column(table, columns.label, "label"))
+    if target is not None and columns.label is not None:
+        label, unknown = target.encode(_column(table, columns.label, "label", kind=target.kind))
         _note(reasons, columns.label, unknown)
-        if not unknown:
-            known[columns.label] = labels.hashes[label]
+        label_hashes = None if unknown else target.hashes_of(label)
+        if label_hashes is not None:
+            known[columns.label] = label_hashes
     text, text_present = None, np.zeros(count, np.bool_)
     if columns.text is not None and tokenizer is not None:
         texts, invalid = text_values(_column(table, columns.text, "text"))
@@ -189,12 +190,16 @@ _TYPES = {
     "image": ((pa.types.is_binary, pa.types.is_large_binary), "binary"),
     "text": ((pa.types.is_string, pa.types.is_large_string), "string"),
     "label": ((pa.types.is_string, pa.types.is_large_string, pa.types.is_integer), "string or integer"),
+    "number": (
+        (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_floating),
+        "integer, floating point number, or string with a number",
+    ),
     "id": ((pa.types.is_string, pa.types.is_large_string, pa.types.is_integer), "string or integer"),
 }
 
 
-def _column(table: pa.Table, name: str, part: str) -> "pa.ChunkedArray[Any]":
-    is_kinds, stated = _TYPES[part]
+def _column(table: pa.Table, name: str, part: str, *, kind: str | None = None) -> "pa.ChunkedArray[Any]":
+    is_kinds, stated = _TYPES[kind or part]
     if name not in table.column_names:
         raise DataRefusedError(
             f"there is no column {name} for the {part}",
@@ -203,8 +208,8 @@ def _column(table: pa.Table, name: str, part: str) -> "pa.ChunkedArray[Any]":
             place=Place(key=f"data.columns.{part}"),
         )
     column = table.column(name)
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if not any(is_kind(kind) for is_kind in is_kinds):
+    stored = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not any(is_kind(stored) for is_kind in is_kinds):
         raise DataRefusedError(
             f"column {name} cannot be the {part}",
             expected=f"type {stated}",

@@ -34,8 +34,13 @@ def columns_by_role(columns: ColumnsSpec) -> dict[str, str]:
     return {role: name for role, name in named.items() if name is not None}
 
 
-def check_columns(dataset: "Dataset", columns: ColumnsSpec) -> None:
+def check_columns(dataset: "Dataset", columns: ColumnsSpec, *, number_label: bool = False) -> None:
     """Checks that the columns a job names are there and of a type that fits their part.
+
+    Args:
+        dataset: The rows.
+        columns: Which column plays which part.
+        number_label: Whether the label is a number, rather than a name.
 
     Raises:
         JobFileError: at `data.columns.PART`, when there is no such column; it names the nearest one.
@@ -53,6 +58,8 @@ def check_columns(dataset: "Dataset", columns: ColumnsSpec) -> None:
             )
         kind = plain_type(dataset.schema.field(name).type)
         types = _ROLE_TYPES[role.rstrip("0123456789").rstrip(".")]
+        if role == "label" and number_label:
+            types = _ROLE_TYPES["tabular.numbers"]
         if str(kind) not in types:
             raise DataRefusedError(
                 f"column `{name}` cannot be read as {role}",

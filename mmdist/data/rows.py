@@ -27,8 +27,8 @@ class RowBlock:
     """(n, T)."""
     text_present: npt.NDArray[np.bool_]
     """(n,)."""
-    label: npt.NDArray[np.int32] | None
-    """(n,)."""
+    label: npt.NDArray[Any] | None
+    """(n, ...): what the task's target makes of it."""
     fields: dict[str, npt.NDArray[Any]]
     """(n, ...) by name: what else a model is fed with as it is."""
     bad: dict[int, BadRow]
@@ -47,7 +47,7 @@ class RowBlock:
             images=None if like.images is None else np.full(size, None, np.object_),
             text=None if like.text is None else np.zeros((size, like.text.shape[1]), np.int32),
             text_present=np.zeros(size, np.bool_),
-            label=None if like.label is None else np.zeros(size, np.int32),
+            label=None if like.label is None else np.zeros((size, *like.label.shape[1:]), like.label.dtype),
             fields={name: np.zeros((size, *array.shape[1:]), array.dtype) for name, array in like.fields.items()},
             bad={},
             summed=like.summed,

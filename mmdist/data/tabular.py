@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mmdist.data.moments import Moments, number_values
 from mmdist.data.values import name_values, plain_column
 from mmdist.spec.data import TabularColumnsSpec, TabularSpec
 
@@ -51,7 +52,7 @@ class TabularEncoder:
         values = np.zeros((len(table), len(self.numbers) + len(self.categories), 2), np.float32)
         reasons: Reasons = {}
         for place, (name, mean, deviation) in enumerate(zip(self.numbers, self.means, self.deviations, strict=True)):
-            read, wrong = _numbers(table.column(name))
+            read, wrong = number_values(table.column(name))
             known = np.isfinite(read)
             values[known, place, 0] = (read[known] - mean) / deviation
             values[known, place, 1] = 1.0
@@ -109,16 +110,14 @@ def learn_tabular(
         columns: The fields.
         spec: How many categories are told apart; of equally frequent ones the first by name.
         progress: Called with the number of rows read so far.
-
-    Ref: doi:10.1080/00031305.1983.10483115 (merging means and variances).
     """
-    moments = [_Moments() for _ in columns.numbers]
+    moments = [Moments() for _ in columns.numbers]
     counted: list[Counter[str]] = [Counter() for _ in columns.categories]
     rows = 0
     for group in range(len(dataset.index)):
         table = dataset.read_row_group(group, list(dict.fromkeys((*columns.numbers, *columns.categories))))
         for name, moment in zip(columns.numbers, moments, strict=True):
-            moment.add(_numbers(table.column(name))[0])
+            moment.add(number_values(table.column(name))[0])
         for name, counter in zip(columns.categories, counted, strict=True):
             counter.update(each for each in _names(table.column(name))[0] if each is not None)
             if len(counter) > _MOST_COUNTED:  # an id, not a category: what is rare by now stays rare
@@ -136,26 +135,6 @@ def learn_tabular(
     )
 
 
-class _Moments:
-    def __init__(self) -> None:
-        self._count, self.mean, self._squares = 0, 0.0, 0.0
-
-    def add(self, numbers: npt.NDArray[np.float64]) -> None:
-        numbers = numbers[np.isfinite(numbers)]
-        if not len(numbers):
-            return
-        count = self._count + len(numbers)
-        gap = float(numbers.mean()) - self.mean
-        self._squares += float(np.square(numbers - numbers.mean()).sum()) + gap**2 * self._count * len(numbers) / count
-        self.mean += gap * len(numbers) / count
-        self._count = count
-
-    @property
-    def deviation(self) -> float:
-        deviation = float(np.sqrt(self._squares / self._count)) if self._count else 0.0
-        return deviation or 1.0
-
-
 def _most_frequent(counter: Counter[str], count: int) -> tuple[str, ...]:
     ranked = sorted(counter.items(), key=lambda item: (-item[1], item[0]))
     return tuple(name for name, _ in ranked[:count])
@@ -164,21 +143,6 @@ def _most_frequent(counter: Counter[str], count: int) -> tuple[str, ...]:
 def _note(reasons: Reasons, column: str, found: dict[int, str]) -> None:
     for row, reason in found.items():
         reasons.setdefault(row, (column, reason))
-
-
-def _numbers(column: "pa.ChunkedArray[Any]") -> tuple[npt.NDArray[np.float64], dict[int, str]]:
-    """float64 (n,), NaN where there is none, and by row the reasons of texts that are no number."""
-    plain = plain_column(column)
-    if not (pa.types.is_string(plain.type) or pa.types.is_large_string(plain.type)):
-        return np.asarray(pc.cast(plain, pa.float64()).to_numpy(), np.float64), {}  # a null becomes NaN
-    texts, reasons = name_values(plain)
-    numbers = np.full(len(texts), np.nan)
-    for row, text in enumerate(texts):
-        try:
-            numbers[row] = float(text) if text is not None and text.strip() else np.nan
-        except ValueError:
-            reasons[row] = f"no number: {text!r}" if len(text or "") <= 60 else "no number"
-    return numbers, reasons
 
 
 def _names(column: "pa.ChunkedArray[Any]") -> tuple[Sequence[str | None], dict[int, str]]:

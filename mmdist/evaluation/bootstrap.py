@@ -13,7 +13,7 @@ from scipy import sparse
 
 from mmdist.evaluation.scores import RowScores
 
-__all__ = ["Sums", "calibration_bin", "percentile_interval", "resampled_sums", "total_sums"]
+__all__ = ["Sums", "calibration_bin", "percentile_interval", "resample", "resampled_sums", "total_sums"]
 
 TOP = 3
 # Above this many rows, rows are joined at random into this many groups, which are resampled instead: the spread
@@ -61,9 +61,24 @@ def total_sums(scores: RowScores, classes: int, bins: int) -> Sums:
 
 def resampled_sums(scores: RowScores, classes: int, bins: int, *, samples: int, seed: int) -> Iterator[Sums]:
     """The sums of resamples, in chunks. Equal numbers of rows and equal seeds draw the same rows."""
-    random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 0xB007])))
     features = _features(scores, classes, bins)
-    if len(scores) > _MAX_UNITS:
+    for sums in resample(features, samples=samples, seed=seed):
+        yield _split(sums, classes, bins)
+
+
+def resample(features: sparse.csr_matrix, *, samples: int, seed: int) -> Iterator[Floats]:
+    """Sums of what rows add, in chunks of resamples.
+
+    Args:
+        features: (N, K): what each row adds to each sum.
+        samples: S, of all chunks together.
+        seed: Equal numbers of rows and equal seeds draw the same rows.
+
+    Yields:
+        (s, K): the sums of s resamples.
+    """
+    random = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, 0xB007])))
+    if features.shape[0] > _MAX_UNITS:
         features = _join_rows(features, random)
     units = features.shape[0]
     chunk = max(1, _WEIGHTS_PER_CHUNK // units)
@@ -72,7 +87,7 @@ def resampled_sums(scores: RowScores, classes: int, bins: int, *, samples: int, 
         drawn = random.integers(0, units, size=(size, units), dtype=np.int32)
         cells = drawn + np.arange(size, dtype=np.int64)[:, None] * units
         weights = np.bincount(cells.reshape(-1), minlength=size * units).reshape(size, units)
-        yield _split((features.T @ weights.T.astype(np.float64)).T, classes, bins)
+        yield np.asarray((features.T @ weights.T.astype(np.float64)).T)
 
 
 def percentile_interval(values: npt.NDArray[np.float64], confidence: float) -> tuple[float, float]:

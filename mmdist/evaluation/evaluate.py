@@ -15,11 +15,12 @@ from mmdist.data.dataset import Dataset
 from mmdist.data.ledger import EpochLedger
 from mmdist.data.stream import scan
 from mmdist.errors import DataRefusedError, JobFileError, Place
-from mmdist.evaluation.metrics import scored_metrics
+from mmdist.evaluation.judges import Judge, make_judge
+from mmdist.evaluation.judges.base import JudgedRows
 from mmdist.evaluation.paths import EVALUATION, EVALUATION_VERSION, PREDICTIONS
-from mmdist.evaluation.predictions import MistakeKeeper, RowTexts, predictions_schema, predictions_table
-from mmdist.evaluation.scores import RowScores, score_rows
+from mmdist.evaluation.row_texts import RowTexts
 from mmdist.spec.evaluation import EvaluationSpec
+from mmdist.spec.task import TaskSpec
 from mmdist.storage import Store
 
 __all__ = ["PredictFn", "dataset_facts", "evaluate_model"]
@@ -34,6 +35,8 @@ def evaluate_model(
     dataset: Dataset,
     collator: Collator,
     *,
+    task: TaskSpec,
+    labels: Sequence[str],
     spec: EvaluationSpec,
     run: Store,
     split: str,
@@ -45,12 +48,14 @@ def evaluate_model(
     """Shows the model every row once, and again with each modality withheld where it reads several.
 
     Writes report/predictions.parquet and report/mistakes.parquet, and last report/evaluation.json; without the last
-    there is no evaluation. Memory: a batch, a row group's texts, and 20 bytes a row and modality.
+    there is no evaluation. Memory: a batch, a row group's texts, and what the task's judge keeps of a row.
 
     Args:
         predict_fn: The model.
         dataset: The rows, with labels.
-        collator: Prepares them as in training; its labels are those of the model's outputs.
+        collator: Prepares them as in training.
+        task: What is predicted.
+        labels: In the order of the model's outputs; empty for a task without.
         spec: Batch size, intervals, mistakes.
         run: The run directory.
         split: What the rows are called in the report: `test`, `validation` or `input`.
@@ -67,21 +72,21 @@ def evaluate_model(
         DataRefusedError: where no row can be used, or the rows are not those that were imported.
         TrainingFailedError: where the model's output is not finite or has the wrong shape.
     """
-    labels = collator.labels
-    if labels is None or collator.columns.label is None:
+    if collator.target is None or collator.columns.label is None:
         raise JobFileError(
             "an evaluation compares with labels, and the job reads none",
             expected="the name of the label's column",
             received="nothing",
             place=Place(key="data.columns.label"),
         )
+    judge = make_judge(task, labels, spec)
     run.delete_file(EVALUATION)
-    pass_ = _Pass(predict_fn, labels, RowTexts(dataset, collator.columns.text), spec)
+    pass_ = _Pass(predict_fn, judge, RowTexts(dataset, collator.columns.text))
     done = 0
     ledger = EpochLedger(0)
     with (
         run.open_output(PREDICTIONS) as stream,
-        pq.ParquetWriter(stream, predictions_schema(labels), compression="zstd", write_page_checksum=True) as writer,
+        pq.ParquetWriter(stream, judge.schema, compression="zstd", write_page_checksum=True) as writer,
         scan(dataset, collator, spec.batch_size) as batches,
     ):
         for batch in batches:
@@ -93,7 +98,7 @@ def evaluate_model(
             if on_progress is not None:
                 on_progress(done, dataset.rows)
     ledger.check(dataset.index, where=dataset.store.url)
-    if not pass_.parts:
+    if not pass_.rows:
         raise DataRefusedError(
             f"no row of the {split} data could be evaluated",
             expected="at least one row with a known label and a picture or text that can be read",
@@ -101,7 +106,7 @@ def evaluate_model(
             place=Place(file=dataset.store.url),
             remedy="look at the reasons in the run's quarantine folder",
         )
-    pass_.mistakes.write(run)
+    judge.mistakes.write(run)
     result = {
         "version": EVALUATION_VERSION,
         "split": split,
@@ -112,13 +117,7 @@ def evaluate_model(
         "dataset": dataset_facts(dataset),
         "rows": _row_facts(dataset, pass_),
         "labels": list(labels),
-        "metrics": scored_metrics(
-            RowScores.concatenate(pass_.parts),
-            labels,
-            spec,
-            seed,
-            withheld={name: RowScores.concatenate(parts) for name, parts in pass_.withheld.items()},
-        ),
+        "metrics": judge.metrics(seed),
     }
     run.write_bytes(EVALUATION, json.dumps(result, indent=1).encode())
     return result
@@ -136,15 +135,13 @@ def dataset_facts(dataset: Dataset) -> dict[str, Any]:
 
 
 class _Pass:
-    """One pass over the rows: scores, predictions, mistakes and bad rows."""
+    """One pass over the rows: what is judged, and what is counted."""
 
-    def __init__(self, predict_fn: PredictFn, labels: tuple[str, ...], texts: RowTexts, spec: EvaluationSpec) -> None:
+    def __init__(self, predict_fn: PredictFn, judge: Judge, texts: RowTexts) -> None:
         self._predict_fn = predict_fn
-        self._labels = labels
+        self._judge = judge
         self._texts = texts
-        self.mistakes = MistakeKeeper(labels, spec.mistakes)
-        self.parts: list[RowScores] = []
-        self.withheld: dict[str, list[RowScores]] = {}
+        self.rows = 0
         self.bad: Counter[tuple[str, str]] = Counter()
         self.present: Counter[str] = Counter()
 
@@ -152,23 +149,20 @@ class _Pass:
         """Takes the rows of a batch that count."""
         self.bad.update((row.column, row.reason) for row in batch.bad)
         places = np.flatnonzero(batch.mask)
-        if not len(places) or batch.label is None:
+        if not len(places):
             return
         arrays = batch.inputs()
         modalities = [name for name in arrays if f"{name}_present" in arrays]
-        probabilities = self._predict_fn(arrays)["probabilities"][places]
-        scores = score_rows(batch.label[places], probabilities)
-        rows = batch.row[places]
-        texts = self._texts.of(rows)
-        ids = [batch.ids[place] for place in places]
-        writer.write_table(predictions_table(self._labels, scores, probabilities, rows=rows, ids=ids, texts=texts))
-        self.mistakes.add(batch, places, scores, texts)
-        self.parts.append(scores)
+        rows = JudgedRows(batch, places, self._texts.of(batch.row[places]))
+        writer.write_table(self._judge.take(rows, self._answers(arrays, places)))
+        self.rows += len(places)
         for name in modalities:
             self.present[name] += int(arrays[f"{name}_present"][places].sum())
             if len(modalities) > 1:
-                hidden = self._predict_fn(_without(arrays, name))["probabilities"][places]
-                self.withheld.setdefault(name, []).append(score_rows(batch.label[places], hidden))
+                self._judge.take_withheld(name, rows, self._answers(_without(arrays, name), places))
+
+    def _answers(self, arrays: Arrays, places: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
+        return {name: values[places] for name, values in self._predict_fn(arrays).items()}
 
 
 def _without(arrays: Arrays, modality: str) -> dict[str, npt.NDArray[Any]]:
@@ -184,7 +178,7 @@ def _row_facts(dataset: Dataset, pass_: _Pass) -> dict[str, Any]:
     ]
     return {
         "expected": dataset.rows,
-        "evaluated": sum(len(part) for part in pass_.parts),
+        "evaluated": pass_.rows,
         "quarantined": sum(pass_.bad.values()),
         "present": dict(sorted(pass_.present.items())),
         "reasons": reasons,

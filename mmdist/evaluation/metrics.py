@@ -20,7 +20,7 @@ from mmdist.evaluation.bootstrap import (
 from mmdist.evaluation.scores import RowScores, score_rows
 from mmdist.spec.evaluation import EvaluationSpec
 
-__all__ = ["classification_metrics", "scored_metrics"]
+__all__ = ["classification_metrics", "scored_metrics", "with_interval"]
 
 _MOST_DENSE_CLASSES = 100
 _MOST_PAIRS = 50
@@ -90,13 +90,15 @@ def scored_metrics(
             "support": int(support[index]),
             "predicted": int(predicted[index]),
             "precision": _number(precision[index]),
-            "recall": _with_interval(recall[index], resamples.recall[:, index], spec),
-            "f1": _with_interval(f1[index], resamples.f1[:, index], spec),
+            "recall": with_interval(recall[index], resamples.recall[:, index], spec),
+            "f1": with_interval(f1[index], resamples.f1[:, index], spec),
         }
         for index, label in enumerate(labels)
     ]
     commonest = int(support.argmax())
     return {
+        "task": "classification",
+        "main": "accuracy",
         "rows": len(scores),
         "classes": classes,
         "headline": _headline(scores, resamples, classes, spec),
@@ -142,7 +144,7 @@ def _headline(scores: RowScores, resamples: _Resamples, classes: int, spec: Eval
     excess = samples["calibration_error"].mean() - values["calibration_error"]
     samples["calibration_error"] = np.maximum(samples["calibration_error"] - excess, 0.0)
     return {
-        name: _with_interval(value, samples[name], spec)
+        name: with_interval(value, samples[name], spec)
         for name, value in values.items()
         if name != "top_3_accuracy" or classes > TOP
     }
@@ -163,7 +165,7 @@ def _ablation(
     return {
         "withheld": modality,
         "headline": _headline(other, others, classes, spec),
-        "accuracy_difference": _with_interval(other.correct.mean() - scores.correct.mean(), difference, spec),
+        "accuracy_difference": with_interval(other.correct.mean() - scores.correct.mean(), difference, spec),
     }
 
 
@@ -222,7 +224,8 @@ def _mean_of_known(values: Floats) -> Floats:
     return result
 
 
-def _with_interval(value: Any, samples: npt.NDArray[np.floating], spec: EvaluationSpec) -> dict[str, float | None]:
+def with_interval(value: Any, samples: npt.NDArray[np.floating], spec: EvaluationSpec) -> dict[str, float | None]:
+    """A number with the interval that its resamples (S,) give; None for what cannot be known."""
     low, high = percentile_interval(samples.astype(np.float64), spec.confidence)
     return {"value": _number(value), "low": _number(low), "high": _number(high)}
 

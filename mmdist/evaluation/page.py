@@ -29,7 +29,18 @@ _CARDS = (
     ("top_3_accuracy", "Top-3 accuracy", "right label among the three most probable"),
     ("log_loss", "Log loss", "lower is better"),
     ("calibration_error", "Calibration error", "lower is better; 0 means as right as it is sure"),
+    ("mean_rank_error", "Mean rank error", "labels between the answer and the truth; lower is better"),
+    ("quadratic_weighted_kappa", "Quadratic weighted kappa", "1 is perfect, 0 what chance gives"),
+    ("micro_f1", "Micro F1", "of all labels together"),
+    ("mean_average_precision", "Mean average precision", "over the labels, whatever the threshold"),
+    ("jaccard", "Jaccard index", "of a row's labels: both over either, on average"),
+    ("exact_match", "Exact match", "rows whose labels are all right"),
+    ("mean_absolute_error", "Mean absolute error", "in the label's unit; lower is better"),
+    ("root_mean_squared_error", "Root mean squared error", "in the label's unit; lower is better"),
+    ("r_squared", "R\u00b2", "share of the variance that is explained"),
 )
+_WITHOUT_END = ("mean_rank_error", "mean_absolute_error", "root_mean_squared_error")
+"""Metrics that have no largest value, so that no bar can be drawn for them."""
 
 _MODALITIES = {"image": "picture", "text": "text", "tabular": "fields"}
 
@@ -47,16 +58,20 @@ def render_page(report: Mapping[str, Any], mistakes: Sequence[Mapping[str, Any]]
     template = environment.from_string(folder.joinpath("report.html.j2").read_text("utf-8"))
     css = Markup(folder.joinpath("report.css").read_text("utf-8"))
     metrics = report["metrics"]
+    is_one_label = metrics is not None and "confusion" in metrics
     return template.render(
         report=_clean(report),
         css=css,
         curves=_curves(report["history"]),
+        names=sorted({name for point in report["history"]["epochs"] for name in point if "/" in name}),
         cards=[] if metrics is None else _cards(metrics),
-        classes=None if metrics is None else _clean(_classes(metrics["per_class"])),
-        matrix=None if metrics is None else _clean(_matrix(metrics)),
-        pairs=[] if metrics is None else _clean(metrics["confusion"]["pairs"][:_MOST_LISTED_PAIRS]),
+        classes=_clean(_classes(metrics["per_class"])) if is_one_label else None,
+        labels=[] if metrics is None or is_one_label else _clean(metrics.get("per_class", [])),
+        matrix=_clean(_matrix(metrics)) if is_one_label else None,
+        pairs=_clean(metrics["confusion"]["pairs"][:_MOST_LISTED_PAIRS]) if is_one_label else [],
+        is_perfect=metrics is not None and _is_perfect(metrics),
         ablation=[] if metrics is None else _ablation(metrics),
-        reliability=None if metrics is None else Markup(reliability_svg(metrics["calibration"])),
+        reliability=Markup(reliability_svg(metrics["calibration"])) if is_one_label else None,
         mistakes=[_clean({**mistake, "image": _data_url(mistake["image"])}) for mistake in mistakes],
     )
 
@@ -78,12 +93,21 @@ def _cards(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
             continue
         facts = metrics["headline"][key]
         # Log loss has no upper end: uniform guessing is drawn as the track's end.
-        end = math.log(metrics["classes"]) if key == "log_loss" else 1.0
+        end = math.log(metrics["classes"]) if key == "log_loss" else 0.0 if key in _WITHOUT_END else 1.0
         if key == "log_loss":
             note = f"{note}; guessing evenly gives {end:.2f}"
-        baseline = metrics["baseline"]["accuracy"] if key == "accuracy" else None
-        cards.append({"name": name, "note": note, **facts, "track": _track(facts, end), "baseline": baseline})
-    return cards
+        baseline, answer = None, ""
+        if key == metrics.get("main", "accuracy"):
+            baseline = metrics["baseline"].get("value", metrics["baseline"].get("accuracy"))
+            answer = metrics["baseline"].get("answer", "always the commonest label")
+        track = _track(facts, end)
+        cards.append({"name": name, "note": note, **facts, "track": track, "baseline": baseline, "answer": answer})
+    return sorted(cards, key=lambda card: card["baseline"] is None)
+
+
+def _is_perfect(metrics: Mapping[str, Any]) -> bool:
+    main = metrics.get("main", "accuracy")
+    return bool(metrics["headline"][main]["value"] == (0 if main in _WITHOUT_END else 1))
 
 
 def _track(facts: Mapping[str, Any], end: float) -> dict[str, str] | None:
@@ -145,16 +169,18 @@ def _ablation(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
         return []
     names = [_MODALITIES.get(entry["withheld"], entry["withheld"]) for entry in metrics["ablation"]]
     all_names = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
-    whole = metrics["headline"]["accuracy"]
-    bars = [{"name": all_names.capitalize(), "accuracy": whole, "track": _track(whole, 1.0), "difference": None}]
+    main = metrics.get("main", "accuracy")
+    end = 0.0 if main in _WITHOUT_END else 1.0
+    whole = metrics["headline"][main]
+    bars = [{"name": all_names.capitalize(), "accuracy": whole, "track": _track(whole, end), "difference": None}]
     for name, entry in zip(names, metrics["ablation"], strict=True):
-        accuracy = entry["headline"]["accuracy"]
+        accuracy = entry["headline"][main]
         bars.append(
             {
                 "name": f"This model with the {name} withheld",
                 "accuracy": accuracy,
-                "track": _track(accuracy, 1.0),
-                "difference": entry["accuracy_difference"],
+                "track": _track(accuracy, end),
+                "difference": entry.get("difference", entry.get("accuracy_difference")),
             }
         )
     return bars

@@ -90,17 +90,24 @@ def _verdict(evaluation: Mapping[str, Any] | None) -> str:
     if evaluation is None:
         return "Not evaluated yet."
     metrics = evaluation["metrics"]
-    accuracy, baseline = metrics["headline"]["accuracy"], metrics["baseline"]
-    name = _SPLIT_NAMES.get(evaluation["split"], "Input")
-    label = _shortened(baseline["label"])
+    main = metrics.get("main", "accuracy")
+    facts, baseline = metrics["headline"][main], metrics["baseline"]
+    name = f"{_SPLIT_NAMES.get(evaluation['split'], 'Input')} {main.replace('_', ' ')}"
     rows = f"{metrics['rows']:,} row{'s' if metrics['rows'] != 1 else ''}"
+    if "classes" in metrics:
+        rows += f", {metrics['classes']} classes"
+    answer = baseline.get("answer") or f"always answering '{_shortened(baseline['label'])}'"
+    plain = baseline.get("value", baseline.get("accuracy"))
     verdict = (
-        f"{name} accuracy {accuracy['value']:.2f} [{accuracy['low']:.2f}, {accuracy['high']:.2f}] on {rows}, "
-        f"{metrics['classes']} classes; always answering '{label}' would give {baseline['accuracy']:.2f}"
+        f"{name} {facts['value']:.2f} [{facts['low']:.2f}, {facts['high']:.2f}] on {rows}; "
+        f"{answer} would give {plain:.2f}"
     )
-    if accuracy["low"] > baseline["accuracy"]:
+    gains = (facts["low"] - plain, facts["high"] - plain)
+    if main.endswith("_error"):  # the smaller, the better
+        gains = (-gains[1], -gains[0])
+    if gains[0] > 0:
         return f"{verdict}."
-    if accuracy["high"] < baseline["accuracy"]:
+    if gains[1] < 0:
         return f"{verdict}, which is better."
     return f"{verdict}, which this evaluation cannot tell apart."
 

@@ -58,7 +58,9 @@ class ArtifactInfo(BaseModel):
     tabular: dict[str, Any] | None = None
     """What the fields of records are scaled and numbered by, as `TabularEncoder.to_json` gives it."""
     labels: tuple[str, ...]
-    """The labels in the order of the model's outputs."""
+    """The labels in the order of the model's outputs; empty for a task without."""
+    target: tuple[float, float] = (0.0, 1.0)
+    """Of a regression: mean and standard deviation of the training split's numbers."""
     task: TaskSpec
     model: ModelSpec
     seed: int
@@ -78,6 +80,7 @@ class ArtifactInfo(BaseModel):
             vocabulary=self.vocabulary,
             tabular=tabular_facts(self.tabular) if self.tabular is not None else None,
             labels=self.labels,
+            target=self.target,
         )
 
 

@@ -39,6 +39,8 @@ class DataFacts:
     """Fields of the records; None builds no tower for them."""
     labels: tuple[str, ...] = ()
     """Labels in the order of the model's outputs; empty for a task without."""
+    target: tuple[float, float] = (0.0, 1.0)
+    """Mean and standard deviation of the numbers to predict; they count in regressions alone."""
 
 
 def absent_inputs(facts: DataFacts, rows: int) -> dict[str, npt.NDArray[Any]]:

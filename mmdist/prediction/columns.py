@@ -5,6 +5,7 @@ from mmdist.data.roles import check_columns
 from mmdist.errors import JobFileError, Place
 from mmdist.models import ArtifactInfo
 from mmdist.spec.data import ColumnsSpec
+from mmdist.spec.task import RegressionSpec
 
 __all__ = ["columns_for_model"]
 
@@ -39,5 +40,5 @@ def columns_for_model(
             place=Place(key="data.columns.tabular"),
             remedy="name the same columns in the same order",
         )
-    check_columns(dataset, read)
+    check_columns(dataset, read, number_label=isinstance(info.task, RegressionSpec))
     return read

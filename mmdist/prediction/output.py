@@ -24,25 +24,13 @@ from mmdist.errors import DataRefusedError, Place
 from mmdist.prediction.ranges import PredictionRange
 from mmdist.storage import Store
 
-__all__ = ["CARD", "COMMITTED", "INPUTS", "PredictionFolder", "ShardRecord", "predictions_schema"]
+__all__ = ["CARD", "COMMITTED", "INPUTS", "PredictionFolder", "ShardRecord"]
 
 INPUTS = "_inputs.json"
 MARKERS = "_shards"
 CARD = "_predictions.json"
 COMMITTED = "_COMMITTED"
 _READ_BACK_THREADS = 8
-
-
-def predictions_schema(labels: Sequence[str]) -> pa.Schema:
-    """The columns of an output shard; the labels, in the order of `probabilities`, are in its metadata."""
-    fields: list[pa.Field[Any]] = [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("predicted", pa.string()),
-        pa.field("confidence", pa.float32()),
-        pa.field("probabilities", pa.list_(pa.float32())),
-        pa.field("error", pa.string()),
-    ]
-    return pa.schema(fields, metadata={"mmdist": json.dumps({"version": 1, "labels": list(labels)})})
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from mmdist.data.ledger import EpochLedger
 from mmdist.data.quarantine import BadRowBudget, QuarantineWriter
 from mmdist.errors import DataRefusedError, MmdistError
 from mmdist.models import ArtifactInfo, load_artifact
+from mmdist.prediction.answers import answer_columns, predictions_schema
 from mmdist.prediction.columns import columns_for_model
-from mmdist.prediction.output import PredictionFolder, ShardRecord, predictions_schema
+from mmdist.prediction.output import PredictionFolder, ShardRecord
 from mmdist.prediction.predictor import Predictor, PredictorSetup, read_reply
 from mmdist.prediction.ranges import PredictionRange, plan_ranges
 from mmdist.spec.data import ColumnsSpec
@@ -75,7 +76,7 @@ def predict(
     dataset = open_dataset(job.data.input, job.data.cache)
     info = load_artifact(model, "").info
     columns = columns_for_model(job.data.columns, info, dataset)
-    ranges = plan_ranges(dataset.index.rows.tolist(), labels=len(info.labels))
+    ranges = plan_ranges(dataset.index.rows.tolist(), labels=max(len(info.labels), 1))
     output = PredictionFolder(open_store(job.output) if job.output is not None else run.child("predictions"))
     inputs = _inputs(dataset, model, info, columns, ranges)
     is_fresh = output.claim(inputs)
@@ -171,6 +172,7 @@ def _inputs(
 def _card(
     job: PredictJob, dataset: Dataset, info: ArtifactInfo, inputs: dict[str, Any], records: Sequence[ShardRecord]
 ) -> dict[str, Any]:
+    schema = predictions_schema(answer_columns(info.task, info.labels), info.labels)
     return {
         "version": 1,
         "mmdist": mmdist.__version__,
@@ -182,7 +184,7 @@ def _card(
         "rows": sum(record.rows for record in records),
         "errors": sum(len(record.bad) for record in records),
         "labels": list(info.labels),
-        "columns": {field.name: str(field.type) for field in predictions_schema(info.labels)},
+        "columns": {field.name: str(field.type) for field in schema},
         "batch_size": job.batch_size,
         "shards": [
             {"name": record.shard, "rows": record.rows, "errors": len(record.bad), "sha256": record.sha256}

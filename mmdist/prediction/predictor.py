@@ -21,7 +21,8 @@ from mmdist.data.tokenizer import read_tokenizer
 from mmdist.errors import MmdistError, StopRequestedError
 from mmdist.models import Artifact, ArtifactInfo, load_artifact
 from mmdist.models.facts import absent_inputs
-from mmdist.prediction.output import PredictionFolder, ShardRecord, predictions_schema
+from mmdist.prediction.answers import AnswerColumns, answer_columns, predictions_schema
+from mmdist.prediction.output import PredictionFolder, ShardRecord
 from mmdist.prediction.ranges import PredictionRange
 from mmdist.spec.data import CacheSpec, ColumnsSpec, ImageSpec
 from mmdist.storage import Store, open_store, stop_requested
@@ -121,7 +122,7 @@ def predict_range(
         dataset: Where they are read from.
         collator: Reads them into batches; one without labels.
         info: The model's facts.
-        forward: From the model's inputs to its answers, `probabilities` float32 (B, C).
+        forward: From the model's inputs to its answers by name, (B, ...).
         output: Where the shard goes.
         batch_size: B.
         stop: Asked between batches.
@@ -133,11 +134,12 @@ def predict_range(
     ledger = EpochLedger(0)
     parts: list[pa.RecordBatch] = []
     bad = []
-    schema = predictions_schema(info.labels)
+    columns = answer_columns(info.task, info.labels)
+    schema = predictions_schema(columns, info.labels)
     groups = range(range_.first_group, range_.stop_group)
     with scan(dataset, collator, batch_size, groups=groups) as batches:
         for batch in batches:
-            parts.append(_rows(batch, forward(_inputs(batch, info))["probabilities"], info.labels, schema))
+            parts.append(_rows(batch, forward(_inputs(batch, info)), columns, schema))
             ledger.add(batch.ledger)
             bad.extend(batch.bad)
             stop.check()
@@ -149,22 +151,16 @@ def _inputs(batch: Batch, info: ArtifactInfo) -> dict[str, npt.NDArray[Any]]:
     return {**absent_inputs(info.facts, batch.size), **batch.inputs()}
 
 
-def _rows(batch: Batch, probabilities: Any, labels: tuple[str, ...], schema: pa.Schema) -> pa.RecordBatch:
+def _rows(batch: Batch, answers: Mapping[str, Any], columns: AnswerColumns, schema: pa.Schema) -> pa.RecordBatch:
     held = np.flatnonzero(batch.row >= 0)
     failed = batch.mask[held] == 0
-    chosen = np.asarray(probabilities, np.float32)[held]
-    best = chosen.argmax(axis=1)
     reasons = iter(batch.bad)
-    errors = [_reason(next(reasons)) if is_bad else None for is_bad in failed.tolist()]
-    offsets: Any = pa.array(np.arange(len(held) + 1, dtype=np.int32) * len(labels))
-    columns = [
+    arrays = [
         pa.array([batch.ids[place] for place in held.tolist()], pa.string()),
-        pa.array(np.array(labels, dtype=object)[best], pa.string(), mask=failed),
-        pa.array(chosen[np.arange(len(held)), best], mask=failed),
-        pa.ListArray.from_arrays(offsets, pa.array(chosen.reshape(-1)), mask=pa.array(failed)),
-        pa.array(errors, pa.string()),
+        *columns.fill({name: np.asarray(values)[held] for name, values in answers.items()}, failed),
+        pa.array([_reason(next(reasons)) if is_bad else None for is_bad in failed.tolist()], pa.string()),
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _reason(row: Any) -> str:

@@ -11,6 +11,7 @@ from mmdist.data.dataset import open_dataset
 from mmdist.data.quarantine import BadRowBudget, QuarantineWriter
 from mmdist.data.stream import default_threads
 from mmdist.data.tabular import TabularEncoder
+from mmdist.data.targets import make_target
 from mmdist.data.tokenizer import read_tokenizer
 from mmdist.errors import MmdistError, StopRequestedError
 from mmdist.evaluation.evaluate import PredictFn, evaluate_model
@@ -89,9 +90,11 @@ def evaluate(run: Store, model_run: Store, events: EventWriter) -> dict[str, Any
                 max_pixels=image.max_pixels,
                 tokenizer=read_tokenizer(artifact.tokenizer) if artifact.tokenizer is not None else None,
                 tabular=TabularEncoder.from_json(info.tabular) if info.tabular is not None else None,
-                labels=info.labels,
+                target=make_target(info.task, info.labels),
                 threads=default_threads(),
             ),
+            task=info.task,
+            labels=info.labels,
             spec=job.evaluation,
             run=run,
             split=SPLIT,

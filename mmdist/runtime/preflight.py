@@ -20,6 +20,7 @@ from mmdist.spec.importing import FolderSourceSpec, ImportSpec, TableSourceSpec
 from mmdist.spec.job import EvaluateJob, ImportJob, PredictJob, TrainJob
 from mmdist.spec.load import LoadedJob
 from mmdist.spec.resolve import known_replicas, resolved_lanes
+from mmdist.spec.task import RegressionSpec
 from mmdist.storage import is_remote, open_store
 from mmdist.storage.commit import COMMITTED
 
@@ -104,7 +105,7 @@ def _train(loaded: LoadedJob, job: TrainJob, facts: Preflight) -> None:
     facts.modalities = _modalities(columns)
     facts.epochs, facts.global_batch_size = job.train.epochs, batch
     facts.lanes = resolved_lanes(job.data, job.train)
-    if isinstance(job.task.labels, tuple):
+    if not isinstance(job.task, RegressionSpec) and isinstance(job.task.labels, tuple):
         facts.labels = list(job.task.labels)
     check_pretrained(loaded, job)
     if job.import_ is not None:
@@ -121,7 +122,7 @@ def _train(loaded: LoadedJob, job: TrainJob, facts: Preflight) -> None:
         if columns.image is not None:
             facts.notes += sample_images(loaded, dataset, columns.image, key)
         if columns.label is not None:
-            facts.labels, notes = sample_labels(loaded, dataset, columns.label, key, facts.labels)
+            facts.labels, notes = sample_labels(loaded, job.task, dataset, columns.label, key, facts.labels)
             facts.notes += notes
     facts.batches_per_epoch = math.ceil(facts.rows["train"] / batch)
     if facts.rows["train"] < batch:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from mmdist.data.dataset import Dataset, open_dataset
 from mmdist.data.image_header import BadImage, read_header
-from mmdist.data.labels import LabelEncoder, is_blank
+from mmdist.data.labels import is_blank
 from mmdist.data.roles import check_columns
+from mmdist.data.targets import make_target, split_labels
 from mmdist.data.values import name_values
 from mmdist.errors import DataRefusedError
 from mmdist.runtime.job_lines import at_key
@@ -13,6 +14,7 @@ from mmdist.runtime.preflight_folders import similar_path
 from mmdist.spec.data import ColumnsSpec
 from mmdist.spec.job import TrainJob
 from mmdist.spec.load import LoadedJob
+from mmdist.spec.task import MultilabelSpec, RegressionSpec, TaskSpec
 from mmdist.storage import is_remote
 
 __all__ = ["open_input", "sample_images", "sample_labels"]
@@ -39,7 +41,8 @@ def open_input(loaded: LoadedJob, folder: str, columns: ColumnsSpec, key: str) -
     with at_key(loaded, "data", key):
         dataset = open_dataset(folder)
     with at_key(loaded, "data", "columns"):
-        check_columns(dataset, columns)
+        task = loaded.spec.task if isinstance(loaded.spec, TrainJob) else None
+        check_columns(dataset, columns, number_label=isinstance(task, RegressionSpec))
     return dataset
 
 
@@ -75,12 +78,13 @@ def sample_images(loaded: LoadedJob, dataset: Dataset, column: str, key: str) ->
 
 
 def sample_labels(
-    loaded: LoadedJob, dataset: Dataset, column: str, key: str, labels: list[str]
+    loaded: LoadedJob, task: TaskSpec, dataset: Dataset, column: str, key: str, labels: list[str]
 ) -> tuple[list[str], list[str]]:
     """Compares the labels of the first row groups with those of the job, or takes the training split's for them.
 
     Args:
         loaded: The job.
+        task: Its task.
         dataset: One of its datasets.
         column: The column of its labels.
         key: Its key below `data`.
@@ -90,8 +94,10 @@ def sample_labels(
         The labels that are known now, and what looks odd.
 
     Raises:
-        DataRefusedError: where there are fewer than two labels, or none is one of the job's.
+        DataRefusedError: where there are too few labels, or none is one of the job's.
     """
+    is_learned = not isinstance(task, RegressionSpec) and task.labels == "auto"
+    least = 1 if isinstance(task, MultilabelSpec) else 2
     groups = min(SAMPLE_ROW_GROUPS, len(dataset.index))
     whole = groups == len(dataset.index)
     rows, unknown = 0, []
@@ -99,31 +105,29 @@ def sample_labels(
         with at_key(loaded, "data", key):
             values = dataset.read_row_group(group, [column]).column(column)
         rows += len(values)
-        if key == "train" and _labels_are_learned(loaded):
-            found, _ = name_values(values)
-            labels = sorted({*labels, *(label for label in found if label is not None and not is_blank(label))})
+        if key == "train" and is_learned:
+            found = [value for value in name_values(values)[0] if value is not None and not is_blank(value)]
+            if isinstance(task, MultilabelSpec):
+                found = [label for value in found for label in split_labels(value, task.separator)]
+            labels = sorted({*labels, *found})
         else:
-            unknown += list(LabelEncoder(labels).encode(values)[1].values())
-    if key == "train" and whole and len(labels) < 2:
+            unknown += list(make_target(task, labels).encode(values)[1].values())
+    if key == "train" and whole and is_learned and len(labels) < least:
         raise DataRefusedError(
             f"column `{column}` holds too few labels to tell apart",
-            expected="at least 2 different labels",
+            expected=f"at least {least} different label{'s' if least > 1 else ''}",
             received=f"{len(labels)} in {rows} rows: {', '.join(labels) or 'none'}",
             place=loaded.value_place("data", "columns", "label"),
             remedy="name the column with the class of each row",
         )
-    if unknown and len(unknown) == rows and (whole or not _labels_are_learned(loaded)):
+    if unknown and len(unknown) == rows and (whole or not is_learned):
         raise DataRefusedError(
             f"no label of the first {rows} rows of `data.{key}` is one of the job's",
-            expected=", ".join(labels[:8]) + ("..." if len(labels) > 8 else ""),
+            expected=", ".join(labels[:8]) + ("..." if len(labels) > 8 else "") or "numbers",
             received=unknown[0],
             place=loaded.value_place("data", "columns", "label"),
             remedy="check `task.labels` and `data.columns.label`",
         )
-    if unknown and not _labels_are_learned(loaded):
+    if unknown and not is_learned:
         return labels, [f"{len(unknown)} of the first {rows} labels of data.{key}: {unknown[0]}"]
     return labels, []
-
-
-def _labels_are_learned(loaded: LoadedJob) -> bool:
-    return isinstance(loaded.spec, TrainJob) and loaded.spec.task.labels == "auto"

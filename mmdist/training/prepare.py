@@ -7,20 +7,21 @@ from dataclasses import dataclass
 
 from mmdist.data.collate import Collator
 from mmdist.data.dataset import Dataset, open_dataset
-from mmdist.data.labels import learn_labels
 from mmdist.data.roles import check_columns
 from mmdist.data.tabular import TabularEncoder, learn_tabular
+from mmdist.data.targets import TargetFacts, learn_target, make_target
 from mmdist.data.tokenizer import Tokenizer, learn_tokenizer, read_tokenizer
 from mmdist.errors import JobFileError, Place
 from mmdist.models.facts import DataFacts, tabular_facts
 from mmdist.spec.job import TrainJob
+from mmdist.spec.task import RegressionSpec
 from mmdist.storage import Store, commit_anew, is_committed, read_committed
 
 __all__ = ["Prepared", "prepare"]
 
 FOLDER = "vocabulary"
-LABELS = "labels.json"
 TABULAR = "tabular.json"
+TARGET = "target.json"
 TOKENIZER = "tokenizer.json"
 
 
@@ -31,7 +32,7 @@ class Prepared:
     train: Dataset
     validation: Dataset
     test: Dataset | None
-    labels: tuple[str, ...]
+    target: TargetFacts
     tokenizer: Tokenizer | None
     tabular: TabularEncoder | None
     collator: Collator
@@ -44,7 +45,8 @@ class Prepared:
             text_tokens=self.tokenizer.tokens if self.tokenizer is not None else None,
             vocabulary=self.tokenizer.size if self.tokenizer is not None else None,
             tabular=tabular_facts(self.tabular.to_json()) if self.tabular is not None else None,
-            labels=self.labels,
+            labels=self.target.labels,
+            target=(self.target.mean, self.target.deviation),
         )
 
     @property
@@ -54,8 +56,8 @@ class Prepared:
 
     @property
     def vocabulary_sha256(self) -> str:
-        """Hash of labels, tokenizer and fields: what the numbers in a batch mean."""
-        return hashlib.sha256(b"\0".join(_payload(self.labels, self.tokenizer, self.tabular).values())).hexdigest()
+        """Hash of target, tokenizer and fields: what the numbers in a batch mean."""
+        return hashlib.sha256(b"\0".join(_payload(self.target, self.tokenizer, self.tabular).values())).hexdigest()
 
 
 def prepare(
@@ -79,44 +81,42 @@ def prepare(
     test = open_dataset(data.test, data.cache) if data.test is not None else None
     for dataset in (train, validation, test):
         if dataset is not None:
-            check_columns(dataset, data.columns)
+            check_columns(dataset, data.columns, number_label=isinstance(job.task, RegressionSpec))
     if data.columns.label is None:
         raise JobFileError(
-            "a classification needs labels",
+            "a training needs labels",
             expected="the name of the label's column",
             received="nothing",
             place=Place(key="data.columns.label"),
         )
     if is_committed(run, FOLDER):
         kept = read_committed(run, FOLDER)
-        labels = tuple(json.loads(kept[LABELS]))
+        target = TargetFacts.from_json(json.loads(kept[TARGET]))
         tokenizer = read_tokenizer(kept[TOKENIZER]) if TOKENIZER in kept else None
         tabular = TabularEncoder.from_json(json.loads(kept[TABULAR])) if TABULAR in kept else None
     else:
-        labels, tokenizer, tabular = _learn(job, train, data.columns.label, on_progress)
+        target, tokenizer, tabular = _learn(job, train, data.columns.label, on_progress)
         if is_chief:
-            commit_anew(run, FOLDER, dict(_payload(labels, tokenizer, tabular)))
+            commit_anew(run, FOLDER, dict(_payload(target, tokenizer, tabular)))
     collator = Collator(
         data.columns,
         image_size=data.image.size if data.columns.image is not None else None,
         max_pixels=data.image.max_pixels,
         tokenizer=tokenizer,
         tabular=tabular,
-        labels=labels,
+        target=make_target(job.task, target.labels),
         threads=threads,
     )
-    return Prepared(train, validation, test, labels, tokenizer, tabular, collator)
+    return Prepared(train, validation, test, target, tokenizer, tabular, collator)
 
 
 def _learn(
     job: TrainJob, train: Dataset, label: str, on_progress: Callable[[str, int, int], None]
-) -> tuple[tuple[str, ...], Tokenizer | None, TabularEncoder | None]:
+) -> tuple[TargetFacts, Tokenizer | None, TabularEncoder | None]:
     def progress(what: str) -> Callable[[int], None]:
         return lambda rows: on_progress(what, rows, train.rows)
 
-    labels = job.task.labels
-    if labels == "auto":
-        labels = learn_labels(train, label, progress("learn-labels"))
+    target = learn_target(job.task, train, label, progress("learn-labels"))
     text = job.data.columns.text
     tokenizer = None
     if text is not None:
@@ -124,11 +124,11 @@ def _learn(
     fields, tabular = job.data.columns.tabular, None
     if fields is not None:
         tabular = learn_tabular(train, fields, job.data.tabular, progress("learn-fields"))
-    return labels, tokenizer, tabular
+    return target, tokenizer, tabular
 
 
-def _payload(labels: tuple[str, ...], tokenizer: Tokenizer | None, tabular: TabularEncoder | None) -> dict[str, bytes]:
-    payload = {LABELS: json.dumps(labels, ensure_ascii=False).encode()}
+def _payload(target: TargetFacts, tokenizer: Tokenizer | None, tabular: TabularEncoder | None) -> dict[str, bytes]:
+    payload = {TARGET: json.dumps(target.to_json(), ensure_ascii=False).encode()}
     if tokenizer is not None:
         payload[TOKENIZER] = tokenizer.to_bytes()
     if tabular is not None:

@@ -27,6 +27,7 @@ from PIL import Image
 from mmdist.data.collate import Collator
 from mmdist.data.dataset import Dataset, open_dataset
 from mmdist.data.index import RowGroupIndex, write_index
+from mmdist.data.labels import LabelEncoder
 from mmdist.data.ledger import EpochLedger
 from mmdist.data.stream import scan
 from mmdist.data.tokenizer import learn_from_texts
@@ -160,7 +161,7 @@ def judge(
         return TRACEBACK, repr(error)
     try:
         ledger = EpochLedger(0)
-        collator = Collator(columns, image_size=(6, 5), tokenizer=TOKENIZER, labels=LABELS)
+        collator = Collator(columns, image_size=(6, 5), tokenizer=TOKENIZER, target=LabelEncoder(LABELS))
         with scan(dataset, collator, 16) as batches:
             for batch in batches:
                 ledger.add(batch.ledger)

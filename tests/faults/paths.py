@@ -13,6 +13,7 @@ from pictures import SIDE
 from mmdist.data.collate import Collator
 from mmdist.data.dataset import open_dataset
 from mmdist.data.decode import decode_image
+from mmdist.data.labels import LabelEncoder
 from mmdist.data.ledger import EpochLedger
 from mmdist.data.order import plan_epoch
 from mmdist.data.quarantine import BadRowBudget, QuarantineWriter
@@ -64,7 +65,7 @@ def collator(*, labels: bool = True) -> Collator:
         image_size=(SIDE, SIDE),
         max_pixels=MAX_PIXELS,
         tokenizer=TOKENIZER,
-        labels=LABELS if labels else None,
+        target=LabelEncoder(LABELS) if labels else None,
         threads=2,
     )
 
@@ -129,6 +130,8 @@ def evaluate(folder: Path, run: Path, **borne: Any) -> Seen:
         _recorder(calls),
         dataset,
         collator(),
+        task=ClassificationSpec(),
+        labels=LABELS,
         spec=EvaluationSpec(batch_size=BATCH, bootstrap_samples=100),
         run=open_store(str(run)),
         split="test",

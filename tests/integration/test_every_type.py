@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tiny_runs import events, job_dict, write_data, write_run
 
@@ -43,10 +45,25 @@ ROWS: dict[str, dict[str, Any]] = {
     "model.fusion: cross_attention": {"width": 8, "heads": 2, "blocks": 1},
     "model.fusion: late": {"weights": "learned"},
     "task: classification": {},
+    "task: multilabel": {"threshold": 0.3},
+    "task: ordinal": {"labels": ["circle", "square", "star"]},
+    "task: regression": {"loss": "huber"},
 }
 """By section and type, the other keys of the section."""
 
-DATA: dict[str, Callable[[Path], dict[str, str]]] = {}
+
+def numbered(folder: Path) -> dict[str, str]:
+    """The tiny splits, with a number in place of each label."""
+    splits = write_data(folder, index=False)
+    for path in folder.rglob("*.parquet"):
+        table = pq.read_table(path)
+        numbers = [7.5 + 40 * len(label) for label in table["label"].to_pylist()]
+        place = table.column_names.index("label")
+        pq.write_table(table.set_column(place, "label", pa.array(numbers)), path, row_group_size=7)
+    return splits
+
+
+DATA: dict[str, Callable[[Path], dict[str, str]]] = {"task: regression": numbered}
 """By row, what writes its splits into a folder, where it is not `write_data`."""
 
 SAMPLE = (

@@ -14,6 +14,7 @@ from test_remote_store import FAULTS
 from mmdist.data.batches import Batch
 from mmdist.data.collate import Collator
 from mmdist.data.dataset import open_dataset
+from mmdist.data.labels import LabelEncoder
 from mmdist.data.order import plan_epoch
 from mmdist.data.stream import BatchStream
 from mmdist.data.tokenizer import learn_from_texts
@@ -62,7 +63,7 @@ def epoch(url: str, cache: CacheSpec | None = None) -> list[Batch]:
         global_batch_size=32,
         order=LanesOrderSpec(lanes=4),
     )
-    collator = Collator(COLUMNS, tokenizer=TOKENIZER, labels=("a", "b"), threads=2)
+    collator = Collator(COLUMNS, tokenizer=TOKENIZER, target=LabelEncoder(("a", "b")), threads=2)
     with BatchStream(dataset, plan, collator) as stream:
         return list(stream)
 

@@ -6,10 +6,22 @@ from mmdist.models.facts import DataFacts
 from mmdist.models.tasks.base import Task
 from mmdist.models.tasks.classification import ClassificationHead, ClassificationTask
 from mmdist.models.tasks.heads import HeadTask
+from mmdist.models.tasks.multilabel import MultilabelTask
+from mmdist.models.tasks.ordinal import OrdinalTask
+from mmdist.models.tasks.regression import RegressionTask
 from mmdist.spec.model import RegularizationSpec
-from mmdist.spec.task import ClassificationSpec, TaskSpec
+from mmdist.spec.task import ClassificationSpec, MultilabelSpec, OrdinalSpec, RegressionSpec, TaskSpec
 
-__all__ = ["ClassificationHead", "ClassificationTask", "HeadTask", "Task", "build_task"]
+__all__ = [
+    "ClassificationHead",
+    "ClassificationTask",
+    "HeadTask",
+    "MultilabelTask",
+    "OrdinalTask",
+    "RegressionTask",
+    "Task",
+    "build_task",
+]
 
 
 def build_task(spec: TaskSpec, facts: DataFacts, *, regularization: RegularizationSpec, seed: int) -> Task:
@@ -17,5 +29,12 @@ def build_task(spec: TaskSpec, facts: DataFacts, *, regularization: Regularizati
     match spec:
         case ClassificationSpec():
             return ClassificationTask(spec, regularization=regularization, classes=len(facts.labels), seed=seed)
+        case MultilabelSpec():
+            return MultilabelTask(spec, regularization=regularization, labels=len(facts.labels), seed=seed)
+        case OrdinalSpec():
+            return OrdinalTask(spec, regularization=regularization, seed=seed)
+        case RegressionSpec():
+            mean, deviation = facts.target
+            return RegressionTask(spec, regularization=regularization, mean=mean, deviation=deviation, seed=seed)
         case _:
             assert_never(spec)

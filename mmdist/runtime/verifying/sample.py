@@ -15,10 +15,12 @@ from mmdist.data.index import RowGroupFacts, RowGroupIndex, write_index
 from mmdist.data.labels import is_blank, learn_labels
 from mmdist.data.roles import check_columns
 from mmdist.data.schema_guard import open_parquet
+from mmdist.data.targets import learn_target
 from mmdist.data.values import name_values
 from mmdist.errors import DataRefusedError, Place
 from mmdist.spec.data import ColumnsSpec, LanesOrderSpec
 from mmdist.spec.job import TrainJob
+from mmdist.spec.task import MultilabelSpec, RegressionSpec
 from mmdist.spec.train import CheckpointSpec
 from mmdist.storage import open_store
 
@@ -66,7 +68,7 @@ def shrink(job: TrainJob, folder: Path, *, replicas: int) -> Sample:
     """
     train, validation = (open_dataset(url, job.data.cache) for url in (job.data.train, job.data.validation))
     for dataset in (train, validation):
-        check_columns(dataset, job.data.columns)
+        check_columns(dataset, job.data.columns, number_label=isinstance(job.task, RegressionSpec))
     lanes, batch = _batch(job, train, replicas * job.train.accumulate)
     wanted = min(batch * (BATCHES - 1) + max(batch // 2, 1), train.rows)
     table, checked = _take(train, job.data.columns, wanted)
@@ -76,7 +78,7 @@ def shrink(job: TrainJob, folder: Path, *, replicas: int) -> Sample:
     if isinstance(order, LanesOrderSpec):
         order = order.model_copy(update={"lanes": lanes})
     task = job.task
-    if task.labels == "auto":
+    if not isinstance(task, RegressionSpec) and task.labels == "auto":
         task = task.model_copy(update={"labels": _labels(job, train, (table, small))})
     shrunk = job.model_copy(
         update={
@@ -175,6 +177,8 @@ def _check_import(dataset: Dataset, columns: ColumnsSpec, group: int, table: pa.
 def _labels(job: TrainJob, train: Dataset, tables: Sequence[pa.Table]) -> tuple[str, ...]:
     """The labels of the whole dataset where its card tells them, else those of the rows taken."""
     column = str(job.data.columns.label)
+    if isinstance(job.task, MultilabelSpec):
+        return learn_target(job.task, train, column).labels
     if column == "label" and train.card is not None and train.card.get("labels"):
         return tuple(train.card["labels"])
     found = {value for table in tables for value in name_values(table.column(column))[0] if not is_blank(value)}

@@ -9,6 +9,7 @@ import pytest
 from pictures import SIDE, jpeg, pixels
 
 from mmdist.data.collate import Collator
+from mmdist.data.labels import LabelEncoder
 from mmdist.data.prepare import RowOrigin
 from mmdist.data.tokenizer import learn_from_texts
 from mmdist.errors import DataRefusedError
@@ -25,7 +26,7 @@ def collator(columns: ColumnsSpec = ALL, labels: tuple[str, ...] | None = ("a", 
         columns,
         image_size=(SIDE, SIDE) if columns.image else None,
         tokenizer=TOKENIZER if columns.text else None,
-        labels=labels,
+        target=None if labels is None else LabelEncoder(labels),
         threads=threads,
     )
 

@@ -12,6 +12,7 @@ from mmdist.data.batches import Batch
 from mmdist.data.collate import Collator
 from mmdist.data.dataset import Dataset, open_dataset
 from mmdist.data.index import write_index
+from mmdist.data.labels import LabelEncoder
 from mmdist.data.ledger import EpochLedger
 from mmdist.data.order import EpochPlan, plan_epoch
 from mmdist.data.stream import BatchStream, scan
@@ -59,7 +60,7 @@ def dataset(folder: Path) -> Dataset:
 
 
 def collator() -> Collator:
-    return Collator(COLUMNS, image_size=(SIDE, SIDE), tokenizer=TOKENIZER, labels=("a", "b"), threads=2)
+    return Collator(COLUMNS, image_size=(SIDE, SIDE), tokenizer=TOKENIZER, target=LabelEncoder(("a", "b")), threads=2)
 
 
 def plan_of(dataset: Dataset, order: OrderSpec | None = None, batch: int = 8, epoch: int = 0) -> EpochPlan:
@@ -186,7 +187,7 @@ def test_no_more_than_the_prefetch_is_made_ahead(dataset: Dataset) -> None:
             started.append(index)
             return super().start(index, *arguments, **options)  # type: ignore[arg-type]
 
-    counting = Counting(COLUMNS, image_size=(SIDE, SIDE), tokenizer=TOKENIZER, labels=("a", "b"))
+    counting = Counting(COLUMNS, image_size=(SIDE, SIDE), tokenizer=TOKENIZER, target=LabelEncoder(("a", "b")))
     with BatchStream(dataset, plan_of(dataset, batch=4), counting, prefetch=2) as stream:
         next(stream)
         time.sleep(0.5)

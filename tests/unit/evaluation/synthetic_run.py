@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from PIL import Image, ImageDraw
 
 from mmdist.evaluation.metrics import scored_metrics
+from mmdist.evaluation.mistakes import MISTAKES_SCHEMA
 from mmdist.evaluation.paths import EVALUATION, MISTAKES
-from mmdist.evaluation.predictions import MISTAKES_SCHEMA
 from mmdist.evaluation.scores import RowScores, score_rows
 from mmdist.spec.evaluation import EvaluationSpec
 from mmdist.storage import EventWriter, Store, claim_attempt, open_store

@@ -14,6 +14,7 @@ from PIL import Image
 from mmdist.data.batches import BadRow
 from mmdist.data.collate import Collator
 from mmdist.data.dataset import Dataset, open_dataset
+from mmdist.data.labels import LabelEncoder
 from mmdist.data.tokenizer import learn_from_texts
 from mmdist.errors import DataRefusedError, JobFileError, StopRequestedError
 from mmdist.evaluation.evaluate import dataset_facts, evaluate_model
@@ -21,6 +22,7 @@ from mmdist.evaluation.paths import EVALUATION, MISTAKES, PREDICTIONS
 from mmdist.evaluation.report import render_report
 from mmdist.spec.data import ColumnsSpec
 from mmdist.spec.evaluation import EvaluationSpec
+from mmdist.spec.task import ClassificationSpec
 from mmdist.spec.text import TextSpec
 from mmdist.storage import Store, open_store
 
@@ -75,7 +77,7 @@ class ColorReader:
 @pytest.fixture
 def collator() -> Collator:
     tokenizer = learn_from_texts(["a red thing", "a green thing"], TextSpec(tokens=4, vocabulary=10))
-    return Collator(COLUMNS, image_size=(8, 8), tokenizer=tokenizer, labels=LABELS)
+    return Collator(COLUMNS, image_size=(8, 8), tokenizer=tokenizer, target=LabelEncoder(LABELS))
 
 
 @pytest.fixture
@@ -84,7 +86,8 @@ def run(tmp_path: Path) -> Store:
 
 
 def evaluate(dataset: Dataset, collator: Collator, run: Store, **more: Any) -> dict[str, Any]:
-    settings = {"spec": SPEC, "split": "test", "seed": 0, "model": {"epoch": 3}, **more}
+    facts = {"split": "test", "seed": 0, "model": {"epoch": 3}}
+    settings = {"task": ClassificationSpec(), "labels": LABELS, "spec": SPEC, **facts, **more}
     return evaluate_model(settings.pop("predict_fn", ColorReader()), dataset, collator, run=run, **settings)
 
 
@@ -127,7 +130,9 @@ def test_a_withheld_modality_is_gone_and_not_only_marked(tmp_path: Path, collato
 
 
 def test_one_modality_is_not_withheld(tmp_path: Path, collator: Collator, run: Store) -> None:
-    text_only = Collator(ColumnsSpec(id="id", text="text", label="label"), tokenizer=collator.tokenizer, labels=LABELS)
+    text_only = Collator(
+        ColumnsSpec(id="id", text="text", label="label"), tokenizer=collator.tokenizer, target=LabelEncoder(LABELS)
+    )
     result = evaluate(write_dataset(tmp_path / "data", colored_rows()), text_only, run)
     assert result["metrics"]["ablation"] == []
     assert set(result["rows"]["present"]) == {"text"}

@@ -145,7 +145,7 @@ def test_keys_of_the_json_report_stand_in_their_order(tmp_path: Path) -> None:
         "ledger", "run", "job",
     ]  # fmt: skip
     assert list(report["metrics"]) == [
-        "rows", "classes", "headline", "baseline", "ablation", "per_class", "confusion", "calibration",
+        "task", "main", "rows", "classes", "headline", "baseline", "ablation", "per_class", "confusion", "calibration",
     ]  # fmt: skip
     assert report["version"] == 1
 

@@ -7,14 +7,16 @@ import pytest
 
 from mmdist.data.batches import BadRow
 from mmdist.errors import DataRefusedError
-from mmdist.prediction.output import CARD, COMMITTED, INPUTS, PredictionFolder, predictions_schema
+from mmdist.prediction.answers import answer_columns, predictions_schema
+from mmdist.prediction.output import CARD, COMMITTED, INPUTS, PredictionFolder
 from mmdist.prediction.ranges import PredictionRange
+from mmdist.spec.task import ClassificationSpec
 from mmdist.storage import open_store
 
 INPUTS_A = {"dataset_fingerprint": "a", "shards": 2}
 RANGES = [PredictionRange(0, 0, 1, 0, 2), PredictionRange(1, 1, 2, 2, 2)]
 BAD = BadRow("part-00000.parquet", 1, "y", "image", "truncated")
-SCHEMA = predictions_schema(["cat", "dog"])
+SCHEMA = predictions_schema(answer_columns(ClassificationSpec(), ["cat", "dog"]), ["cat", "dog"])
 
 
 @pytest.fixture

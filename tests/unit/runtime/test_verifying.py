@@ -103,7 +103,9 @@ def test_sorted_data_gives_a_sample_with_several_labels(tmp_path: Path) -> None:
         table = pa.table({"id": [str(n) for n in range(2000)], "image": [b"x"] * 2000, "text": labels, "label": labels})
         pq.write_table(table, folder / "part-00000.parquet", row_group_size=100)
         folders[split] = str(folder)
-    sample = shrink(job(folders, train__global_batch_size=128), tmp_path / "work", replicas=2)
+    columns = {name: name for name in ("id", "image", "text", "label")}
+    changes = {"train__global_batch_size": 128, "data__columns": columns}
+    sample = shrink(job(folders, **changes), tmp_path / "work", replicas=2)
     assert len(sample.job.task.labels) > 10
     assert sample.job.train.global_batch_size == 64
     assert "batches of 64 rows in place of 128" in sample.changes

@@ -75,7 +75,9 @@ def test_kind(refusal: Refusal, text: str, expected: str) -> None:
 def test_unknown_type_of_one(refusal: Refusal) -> None:
     # The unknown type's own keys are not judged by the type that is there.
     assert refusal(TRAIN + "task: {type: sum, width: 16}\n") == (
-        "job.yaml:6:14: unknown type `sum` for `task`\n  expected: `classification`\n  received: `sum`"
+        "job.yaml:6:14: unknown type `sum` for `task`\n"
+        "  expected: `classification`, `multilabel`, `ordinal` or `regression`\n"
+        "  received: `sum`"
     )
 
 

@@ -1,0 +1,155 @@
+"""What a task learns, as arrays: which array a label's column becomes for each kind of task."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, assert_never
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mmdist.data.labels import LabelEncoder, is_blank, learn_labels, shown_label
+from mmdist.data.moments import Moments, number_values
+from mmdist.data.values import name_values
+from mmdist.spec.task import ClassificationSpec, MultilabelSpec, OrdinalSpec, RegressionSpec, TaskSpec
+
+if TYPE_CHECKING:
+    from mmdist.data.dataset import Dataset
+
+__all__ = ["LabelSetEncoder", "NumberEncoder", "Target", "TargetFacts", "learn_target", "make_target", "split_labels"]
+
+
+class Target(Protocol):
+    """Turns a label's column into what `Batch.label` holds."""
+
+    @property
+    def kind(self) -> Literal["label", "number"]:
+        """Whether the column holds names or numbers."""
+
+    def encode(self, column: "pa.ChunkedArray[Any]") -> tuple[npt.NDArray[Any], dict[int, str]]:
+        """An array (n, ...) whose first axis is the rows, and by row the reasons of those without a usable label."""
+
+    def hashes_of(self, encoded: npt.NDArray[Any]) -> npt.NDArray[np.uint64] | None:
+        """uint64 (n,): the hashes of values that were encoded without a reason; None where only the values tell."""
+
+
+@dataclass(frozen=True)
+class LabelSetEncoder:
+    """Marks the labels of a row: float32 (n, C), 1 for each that it has."""
+
+    labels: tuple[str, ...]
+    separator: str
+    kind: Literal["label"] = "label"
+
+    def encode(self, column: "pa.ChunkedArray[Any]") -> tuple[npt.NDArray[Any], dict[int, str]]:
+        """See `Target`. A null, or an unknown label, makes a bad row; an empty text is a row without labels."""
+        values, reasons = name_values(column)
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        marked = np.zeros((len(values), len(self.labels)), np.float32)
+        for row, value in enumerate(values):
+            if value is None:
+                reasons.setdefault(row, "no labels (null)")
+                continue
+            for label in split_labels(value, self.separator):
+                if label not in numbers:
+                    reasons.setdefault(row, f"unknown label {shown_label(label)}")
+                    break
+                marked[row, numbers[label]] = 1.0
+        return marked, reasons
+
+    def hashes_of(self, encoded: npt.NDArray[Any]) -> None:
+        """See `Target`: the same labels may be written in another order."""
+        return
+
+
+@dataclass(frozen=True)
+class NumberEncoder:
+    """Takes numbers as they are: float32 (n,)."""
+
+    kind: Literal["number"] = "number"
+
+    def encode(self, column: "pa.ChunkedArray[Any]") -> tuple[npt.NDArray[Any], dict[int, str]]:
+        """See `Target`. What is no finite number makes a bad row."""
+        numbers, reasons = number_values(column)
+        with np.errstate(over="ignore"):
+            encoded = numbers.astype(np.float32)
+        for row in np.flatnonzero(~np.isfinite(encoded)).tolist():
+            encoded[row] = 0.0
+            reasons.setdefault(row, "no number (null, blank, NaN or infinite)")
+        return encoded, reasons
+
+    def hashes_of(self, encoded: npt.NDArray[Any]) -> None:
+        """See `Target`: one number may be written in several ways."""
+        return
+
+
+@dataclass(frozen=True)
+class TargetFacts:
+    """What is learned of a target from the training split, or given by the job."""
+
+    labels: tuple[str, ...] = ()
+    """In the order of the model's outputs; empty for numbers."""
+    mean: float = 0.0
+    deviation: float = 1.0
+    """Of a number: the mean and the standard deviation."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For the run's folder `vocabulary`."""
+        return {"labels": list(self.labels), "mean": self.mean, "deviation": self.deviation}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "TargetFacts":
+        """Of `to_json`."""
+        return cls(tuple(record["labels"]), float(record["mean"]), float(record["deviation"]))
+
+
+def make_target(task: TaskSpec, labels: Sequence[str]) -> Target:
+    """The target of a task whose labels are known."""
+    match task:
+        case ClassificationSpec() | OrdinalSpec():
+            return LabelEncoder(labels)
+        case MultilabelSpec():
+            return LabelSetEncoder(tuple(labels), task.separator)
+        case RegressionSpec():
+            return NumberEncoder()
+        case _:
+            assert_never(task)
+
+
+def learn_target(
+    task: TaskSpec, dataset: "Dataset", column: str, progress: Callable[[int], None] | None = None
+) -> TargetFacts:
+    """What a task must know of its target; reads the label's column alone, a row group at a time, where it must.
+
+    Args:
+        task: Chooses the kind of target.
+        dataset: The training split.
+        column: The label's column.
+        progress: Called with the number of rows read so far.
+
+    Raises:
+        DataRefusedError: where the column holds too few labels, or too many.
+    """
+    if isinstance(task, RegressionSpec):
+        moments, rows = Moments(), 0
+        for group in range(len(dataset.index)):
+            values = dataset.read_row_group(group, [column]).column(column)
+            moments.add(number_values(values)[0])
+            rows += len(values)
+            if progress is not None:
+                progress(rows)
+        return TargetFacts(mean=moments.mean, deviation=moments.deviation)
+    if task.labels != "auto":
+        return TargetFacts(task.labels)
+    if isinstance(task, MultilabelSpec):
+        return TargetFacts(learn_labels(dataset, column, progress, least=1, split=_splitter(task)))
+    return TargetFacts(learn_labels(dataset, column, progress))
+
+
+def split_labels(value: str, separator: str) -> list[str]:
+    """The labels that a text names, without the white space around them."""
+    return [label for label in (part.strip() for part in value.split(separator)) if not is_blank(label)]
+
+
+def _splitter(task: MultilabelSpec) -> Callable[[str], list[str]]:
+    return lambda value: split_labels(value, task.separator)

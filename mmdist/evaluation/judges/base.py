@@ -1,0 +1,76 @@
+"""What judging the answers of a task takes, beside what every evaluation does."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from mmdist.data.batches import Batch
+from mmdist.evaluation.mistakes import MistakeKeeper
+from mmdist.spec.evaluation import EvaluationSpec
+
+__all__ = ["Judge", "JudgedRows"]
+
+
+@dataclass(frozen=True)
+class JudgedRows:
+    """N rows of a batch that count."""
+
+    batch: Batch
+    places: npt.NDArray[np.int64]
+    """(N,): where they are in the batch."""
+    texts: Sequence[str | None]
+    """N texts, None where there is none."""
+
+    @property
+    def label(self) -> npt.NDArray[Any]:
+        """(N, ...): what the task is to learn of them."""
+        if self.batch.label is None:
+            raise ValueError("rows are judged by their labels")
+        return np.asarray(self.batch.label[self.places])
+
+    @property
+    def common(self) -> list["pa.Array[Any]"]:
+        """Number within the dataset and name of each, for predictions.parquet."""
+        names = [self.batch.ids[place] for place in self.places.tolist()]
+        return [pa.array(self.batch.row[self.places], pa.int64()), pa.array(names, pa.string())]
+
+
+class Judge(ABC):
+    """Takes a model's answers by and by, and tells how good they are."""
+
+    mistakes: MistakeKeeper
+    """The worst answers."""
+
+    def __init__(self, spec: EvaluationSpec) -> None:
+        self.spec = spec
+        self.mistakes = MistakeKeeper(spec.mistakes)
+
+    @property
+    @abstractmethod
+    def schema(self) -> pa.Schema:
+        """Columns of predictions.parquet."""
+
+    @abstractmethod
+    def take(self, rows: JudgedRows, answers: Mapping[str, npt.NDArray[Any]]) -> pa.Table:
+        """Takes rows and their answers, (N, ...) by name; returns them as predictions.parquet has them.
+
+        Raises:
+            TrainingFailedError: where an answer is not finite, or has the wrong shape.
+        """
+
+    @abstractmethod
+    def take_withheld(self, modality: str, rows: JudgedRows, answers: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Takes the answers to the same rows when the model is not shown a modality."""
+
+    @abstractmethod
+    def metrics(self, seed: int) -> dict[str, Any]:
+        """All numbers of the report over at least one row, of types that JSON holds.
+
+        `task`, `main` (name of the metric that counts most), `rows`, `headline` (each metric as `value`, `low`,
+        `high`), `baseline` (the best answer that looks at nothing) and `ablation`; the rest is the task's own.
+        """
