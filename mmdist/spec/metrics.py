@@ -2,12 +2,13 @@
 
 from typing import TypeVar
 
+from mmdist.spec.optimizer import PlateauSpec
 from mmdist.spec.task import Mode, TaskSpec
 from mmdist.spec.train import EarlyStoppingSpec, KeepBestSpec
 
 __all__ = ["known_metrics", "resolved_rule"]
 
-_Rule = TypeVar("_Rule", KeepBestSpec, EarlyStoppingSpec)
+_Rule = TypeVar("_Rule", KeepBestSpec, EarlyStoppingSpec, PlateauSpec)
 
 
 def known_metrics(task: TaskSpec) -> dict[str, Mode]:

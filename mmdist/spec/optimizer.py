@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from mmdist.spec.base import Spec, default_type
 
@@ -13,6 +13,7 @@ __all__ = [
     "LAMBSpec",
     "LionSpec",
     "OptimizerSpec",
+    "PlateauSpec",
     "SGDSpec",
     "ScheduleSpec",
     "StepSpec",
@@ -42,7 +43,25 @@ class StepSpec(Spec):
     """What the learning rate is multiplied by."""
 
 
-ScheduleSpec = Annotated[CosineSpec | StepSpec, Field(discriminator="type")]
+class PlateauSpec(Spec):
+    """Multiplies the learning rate when a metric has not improved for some epochs."""
+
+    type: Literal["plateau"] = "plateau"
+    metric: str = "val/loss"
+    """Loss or a metric of the task, of `train` or of `val`."""
+    mode: Literal["min", "max"] | None = None
+    """Whether the best value is the smallest or the largest. Default: as the metric wants it."""
+    factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    """What the learning rate is multiplied by."""
+    patience: NonNegativeInt = 3
+    """Epochs without improvement that are borne."""
+    min_delta: NonNegativeFloat = 0.0
+    """Smallest change that counts as an improvement."""
+    min_rate: NonNegativeFloat = 0.0
+    """Learning rate that it never falls below."""
+
+
+ScheduleSpec = Annotated[CosineSpec | StepSpec | PlateauSpec, Field(discriminator="type")]
 
 
 class _Scheduled(Spec):

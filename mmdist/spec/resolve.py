@@ -11,6 +11,7 @@ from mmdist.spec.job import EvaluateJob, ImportJob, JobSpec, PredictJob, TrainJo
 from mmdist.spec.metrics import resolved_rule
 from mmdist.spec.model import ModelSpec, PretrainedSpec
 from mmdist.spec.model.pretrained import is_weight_path
+from mmdist.spec.optimizer import PlateauSpec
 from mmdist.spec.resources import ResourcesSpec
 from mmdist.spec.task import TaskSpec
 from mmdist.spec.train import TrainSpec
@@ -95,9 +96,12 @@ def _resolve_train_data(data: TrainDataSpec, train: TrainSpec) -> TrainDataSpec:
 
 
 def _resolve_train(train: TrainSpec, task: TaskSpec) -> TrainSpec:
-    stopping = train.early_stopping
+    stopping, optimizer = train.early_stopping, train.optimizer
+    if isinstance(optimizer.schedule, PlateauSpec):
+        optimizer = _with(optimizer, schedule=resolved_rule(optimizer.schedule, task))
     return _with(
         train,
+        optimizer=optimizer,
         checkpoint=_with(train.checkpoint, keep_best=resolved_rule(train.checkpoint.keep_best, task)),
         early_stopping=resolved_rule(stopping, task) if stopping is not None else None,
     )

@@ -69,10 +69,12 @@ class TrainSpec(Spec):
     Heads are left alone."""
     averages: AveragesSpec | None = None
     """Averages of the weights; without them, the weights of the best checkpoint become the model."""
-    precision: Literal["float32"] = "float32"
-    """Number format of the forward and backward pass."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Number format of the forward and backward pass. Weights, heads and losses are float32 in any."""
+    xla: bool | Literal["auto"] = "auto"
+    """Whether XLA compiles the training step, which one replica alone can; `auto`: no, it is slower on CPU."""
     deterministic: bool | Literal["auto"] = "auto"
-    """Whether every operation is chosen to repeat bit for bit; `auto`: on CPU yes, on GPU no."""
+    """Whether every operation is chosen to repeat bit for bit; `auto`: on CPU yes, on GPU and with XLA no."""
     on_divergence: Literal["stop", "skip", "rollback"] = "stop"
     """Where the loss or its gradient is no number: end the run, leave the batch's step out (at the cost of a copy of
     all weights per step), or go back to the newest checkpoint and leave the batch out."""
@@ -83,3 +85,8 @@ class TrainSpec(Spec):
     """Without it, every epoch is trained."""
     tensorboard: bool = True
     """Whether the curves are also written for TensorBoard."""
+
+    @property
+    def exact_operations(self) -> bool | Literal["auto"]:
+        """`deterministic`; with XLA, which has no such form of some operations, `auto` is no."""
+        return False if self.xla is True and self.deterministic == "auto" else self.deterministic

@@ -16,6 +16,7 @@ __all__ = ["Divergence", "RollBackError", "refuse"]
 
 SHOWN_IDS = 10
 DIVERGED = "diverged"
+OVERFLOWED = "overflowed"
 
 
 class RollBackError(Exception):
@@ -72,6 +73,11 @@ class Divergence:
         self._left_out.add(place)
         if self._spec.on_divergence == "rollback":
             raise RollBackError(what)
+
+    def tell_overflow(self, batch: Batch, *, step: int, epoch: int) -> None:
+        """Tells of a step that overflowed in float16, and was undone. It is no divergence and counts as none."""
+        if self._events is not None:
+            self._events.write(OVERFLOWED, step=step, epoch=epoch + 1, batch=batch.index + 1)
 
     def _where(self, sums: StepSums) -> str:
         broken = [name for name, flag in zip(self._towers, sums.broken_in, strict=True) if flag]

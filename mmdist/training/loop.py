@@ -8,6 +8,7 @@ from mmdist.data.batches import Batch
 from mmdist.data.order import EpochPlan, plan_epoch
 from mmdist.data.stream import BatchStream
 from mmdist.errors import StopRequestedError
+from mmdist.spec.optimizer import PlateauSpec
 from mmdist.training.checkpoint import checkpoint_name
 from mmdist.training.divergence import refuse
 from mmdist.training.epoch_events import EpochEvents
@@ -138,7 +139,10 @@ class Loop:
         self._pending = None
         with self.parts.heartbeat.doing("collective"):
             sums = self.parts.steps.sums(result)
-        if sums.broken:
+        if sums.overflowed:
+            self.parts.divergence.tell_overflow(batch, step=self.state.step, epoch=self.state.epoch)
+            sums = sums._replace(rows=0.0)
+        elif sums.broken:
             self.parts.divergence.meet(sums, batch, step=self.state.step, epoch=self.state.epoch)
             sums = sums._replace(rows=0.0)
         else:
@@ -184,6 +188,7 @@ class Loop:
             parts.metrics.add({**metrics, **self._epoch_pace.values()}, step=state.step, epoch=epoch)
             parts.metrics.flush()
         parts.early_stopping.add(metrics)
+        self._lower_rate(metrics)
         parts.keep_best.offer(self._folder(), step=state.step, epoch=epoch, metrics=metrics)
         state.next_epoch()
         # Before the checkpoint: a worker that is killed between the two trains the epoch again and tells of it again.
@@ -202,6 +207,19 @@ class Loop:
         self._save()
         _log.info("epoch %d of %d: %s", epoch + 1, parts.job.train.epochs, metrics)
 
+    def _lower_rate(self, metrics: dict[str, float]) -> None:
+        """Follows a plateau schedule. Every worker has the same metrics, and so does the same."""
+        if not isinstance(self.parts.job.train.optimizer.schedule, PlateauSpec):
+            return
+        self.parts.plateau.add(metrics)
+        variable = self.parts.optimizer.learning_rate
+        before = float(variable.numpy())
+        rate = self.parts.plateau.lowered(before)
+        if rate < before:
+            variable.assign(rate)
+            if self.parts.metrics is not None:
+                self.parts.events.write("rate-lowered", epoch=self.state.epoch + 1, learning_rate=rate)
+
     def _folder(self) -> str:
         return checkpoint_name(self.state.step, self.parts.events.attempt, self.parts.restart)
 
@@ -218,6 +236,7 @@ class Loop:
             **state.to_json(ledger),
             "best": parts.keep_best.entries,
             "early_stopping": parts.early_stopping.state(),
+            "plateau": parts.plateau.state(),
             "identity": parts.identity,
         }
         for budget in parts.budgets.values():

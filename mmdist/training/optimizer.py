@@ -5,7 +5,17 @@ from typing import Any, assert_never
 
 import keras
 
-from mmdist.spec.optimizer import AdamSpec, AdamWSpec, CosineSpec, LAMBSpec, LionSpec, OptimizerSpec, SGDSpec, StepSpec
+from mmdist.spec.optimizer import (
+    AdamSpec,
+    AdamWSpec,
+    CosineSpec,
+    LAMBSpec,
+    LionSpec,
+    OptimizerSpec,
+    PlateauSpec,
+    SGDSpec,
+    StepSpec,
+)
 from mmdist.spec.train import TrainSpec
 
 __all__ = ["build_optimizer", "learning_rate"]
@@ -31,7 +41,7 @@ def learning_rate(train: TrainSpec, *, rows: int) -> Any:
     """The learning rate: a float, or a Keras schedule from the number of steps done."""
     spec, steps = train.optimizer, -(-rows // train.global_batch_size)
     match spec.schedule:
-        case None:
+        case None | PlateauSpec():  # a plateau lowers it from outside
             return spec.learning_rate
         case CosineSpec() as cosine:
             rising = round(cosine.warmup_epochs * steps)

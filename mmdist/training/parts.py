@@ -13,7 +13,8 @@ from mmdist.training.divergence import Divergence
 from mmdist.training.exchange import LedgerExchange
 from mmdist.training.heartbeat import Heartbeat
 from mmdist.training.metrics import MetricWriter
-from mmdist.training.policies import EarlyStopping, KeepBest
+from mmdist.training.policies import EarlyStopping, KeepBest, Plateau
+from mmdist.training.precision import LossScale
 from mmdist.training.prepare import Prepared
 from mmdist.training.step import Steps
 
@@ -32,6 +33,7 @@ class LoopParts:
     task: Task
     optimizer: Any
     averages: Averages
+    loss_scale: LossScale
     steps: Steps
     divergence: Divergence
     heartbeat: Heartbeat
@@ -50,8 +52,9 @@ class LoopParts:
     checkpoints: CheckpointWriter | None
     keep_best: KeepBest
     early_stopping: EarlyStopping
+    plateau: Plateau
 
     @property
     def variables(self) -> list[Any]:
         """All arrays that a checkpoint keeps, in its order."""
-        return [*self.model.variables, *self.optimizer.variables, *self.averages.variables]
+        return [*self.model.variables, *self.optimizer.variables, *self.loss_scale.variables, *self.averages.variables]

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mmdist.spec.optimizer import PlateauSpec
 from mmdist.spec.train import CheckpointSpec, EarlyStoppingSpec, KeepBestSpec
 
-__all__ = ["EarlyStopping", "EverySteps", "KeepBest", "KeepLast"]
+__all__ = ["EarlyStopping", "EverySteps", "KeepBest", "KeepLast", "Plateau"]
 
 
 class EverySteps:
@@ -53,10 +54,10 @@ class KeepBest:
         return {entry["folder"] for entry in self.entries}
 
 
-class EarlyStopping:
-    """Ends training when a metric has not improved for more than `patience` epochs; never without a spec."""
+class _Patience:
+    """Counts the epochs in which a metric has not improved; none without a spec."""
 
-    def __init__(self, spec: EarlyStoppingSpec | None, state: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, spec: EarlyStoppingSpec | PlateauSpec | None, state: Mapping[str, Any] | None = None) -> None:
         self._spec = spec
         self.best: float | None = state["best"] if state else None
         self.epochs_without: int = state["epochs_without"] if state else 0
@@ -76,7 +77,26 @@ class EarlyStopping:
         else:
             self.epochs_without += 1
 
+
+class EarlyStopping(_Patience):
+    """Ends training when a metric has not improved for more than `patience` epochs; never without a spec."""
+
     @property
     def is_over(self) -> bool:
         """Whether training ends."""
         return self._spec is not None and self.epochs_without > self._spec.patience
+
+
+class Plateau(_Patience):
+    """Lowers the learning rate when a metric has not improved for more than `patience` epochs; never without a spec."""
+
+    def __init__(self, spec: PlateauSpec | None, state: Mapping[str, Any] | None = None) -> None:
+        super().__init__(spec, state)
+        self._schedule = spec
+
+    def lowered(self, rate: float) -> float:
+        """The learning rate of the epochs that follow, by the one of now; `add` comes first."""
+        if self._schedule is None or self.epochs_without <= self._schedule.patience:
+            return rate
+        self.epochs_without = 0
+        return min(rate, max(rate * self._schedule.factor, self._schedule.min_rate))

@@ -11,6 +11,7 @@ from mmdist.models.tasks import Task, build_task
 from mmdist.spec.dump import job_hash
 from mmdist.spec.job import TrainJob
 from mmdist.spec.metrics import resolved_rule
+from mmdist.spec.optimizer import PlateauSpec
 from mmdist.spec.resources import ResourcesSpec
 from mmdist.storage import EventWriter, Store
 from mmdist.training.averages import Averages
@@ -23,7 +24,8 @@ from mmdist.training.heartbeat import Heartbeat
 from mmdist.training.metrics import MetricWriter
 from mmdist.training.optimizer import build_optimizer
 from mmdist.training.parts import LoopParts
-from mmdist.training.policies import EarlyStopping, KeepBest
+from mmdist.training.policies import EarlyStopping, KeepBest, Plateau
+from mmdist.training.precision import LossScale, built_in
 from mmdist.training.prepare import Prepared
 from mmdist.training.pretrained import load_pretrained
 from mmdist.training.state import TrainingState
@@ -63,7 +65,9 @@ def open_session(
     if restored is None:
         load_pretrained(model, job.model, events if rank == 0 else None)
     averages = Averages(devices.strategy, model.trainable_variables, job.train.averages)
-    variables = [*model.variables, *optimizer.variables, *averages.variables]
+    loss_scale = LossScale(devices.strategy, job.train.precision)
+    changed = [*model.variables, *optimizer.variables, *averages.variables]
+    variables = [*model.variables, *optimizer.variables, *loss_scale.variables, *averages.variables]
     identity = {
         "job": job_hash(job.model_copy(update={"resources": ResourcesSpec(), "storage": ""})),
         "train": data.train.fingerprint,
@@ -84,9 +88,10 @@ def open_session(
                 step=state.step,
             )
     record = restored.state if restored is not None else {}
-    stopping = job.train.early_stopping
-    is_undone = job.train.on_divergence == "skip"
-    undo = Undo(devices.strategy, variables) if is_undone else None
+    stopping, schedule = job.train.early_stopping, job.train.optimizer.schedule
+    plateau = schedule if isinstance(schedule, PlateauSpec) else None
+    is_undone = job.train.on_divergence == "skip" or job.train.precision == "float16"
+    undo = Undo(devices.strategy, changed) if is_undone else None
     parts = LoopParts(
         job=job,
         run=run,
@@ -96,6 +101,7 @@ def open_session(
         task=task,
         optimizer=optimizer,
         averages=averages,
+        loss_scale=loss_scale,
         steps=Steps(
             model,
             task,
@@ -112,6 +118,8 @@ def open_session(
             auxiliary=job.model.auxiliary,
             averages=averages,
             undo=undo,
+            loss_scale=loss_scale,
+            jit=_is_compiled(job, devices),
         ),
         divergence=Divergence(job.train, run, events if rank == 0 else None, towers_of(model)),
         heartbeat=heartbeat,
@@ -137,6 +145,7 @@ def open_session(
         checkpoints=CheckpointWriter(run, events, known) if rank == 0 else None,
         keep_best=KeepBest(resolved_rule(job.train.checkpoint.keep_best, job.task), record.get("best", ())),
         early_stopping=EarlyStopping(stopping and resolved_rule(stopping, job.task), record.get("early_stopping")),
+        plateau=Plateau(plateau and resolved_rule(plateau, job.task), record.get("plateau")),
     )
     return parts, state
 
@@ -158,11 +167,24 @@ def make_budget(job: TrainJob, run: Store, events: EventWriter, split: str, rows
 
 
 def _build(job: TrainJob, task: Task, data: Prepared, devices: Devices) -> tuple[Any, Any, Tuning]:
-    with devices.strategy.scope():
+    with devices.strategy.scope(), built_in(job.train.precision):
         model = build_model(job.model, task, data.facts, seed=job.seed)
         optimizer = build_optimizer(job.train, model.trainable_variables, rows=data.train.rows)
     steps_per_epoch = -(-data.train.rows // job.train.global_batch_size)
     return model, optimizer, Tuning(model, job.model, steps_per_epoch=steps_per_epoch)
+
+
+def _is_compiled(job: TrainJob, devices: Devices) -> bool:
+    """Whether XLA compiles the step: `auto` does not, as it takes a quarter of the speed on CPU."""
+    if job.train.xla is True and devices.replicas > 1:
+        raise JobFileError(
+            "XLA cannot compile a step that several replicas share",
+            expected="one replica",
+            received=f"{devices.replicas} replicas",
+            place=Place(key="train.xla"),
+            remedy="set `train.xla: false`",
+        )
+    return job.train.xla is True
 
 
 def _own_lanes(job: TrainJob, devices: Devices, *, rank: int, workers: int) -> range | None:

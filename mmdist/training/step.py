@@ -25,6 +25,7 @@ from mmdist.spec.model import AuxiliarySpec
 from mmdist.training.averages import Averages
 from mmdist.training.clipping import Clipping
 from mmdist.training.gradients import gradients_in_parts
+from mmdist.training.precision import LossScale
 from mmdist.training.tuning import Tuning
 from mmdist.training.undo import Undo, part_of, towers_of
 
@@ -48,6 +49,8 @@ class StepSums(NamedTuple):
     """Places of rows that were quarantined, over all workers."""
     broken: float
     """Replicas whose loss or gradients are not finite. The loss alone does not tell: ReLU turns NaN into 0."""
+    overflowed: float = 0.0
+    """1 where float16 gradients overflowed: the step was undone, and the loss scale halved. Not a divergence."""
     counts: tuple[float, ...] = ()
     """The task's metrics, by its names, summed over the rows that count."""
     broken_in: tuple[float, ...] = ()
@@ -55,10 +58,13 @@ class StepSums(NamedTuple):
 
     @classmethod
     def of(cls, vector: Any, *, metrics: int) -> "StepSums":
-        """Waits for a step's result, float32 (6 + number of the task's metrics + number of towers,)."""
+        """Waits for a step's result, float32 (7 + number of the task's metrics + number of towers,)."""
         numbers = tuple(float(value) for value in vector.numpy())
         first = len(cls._fields) - 2
         return cls._make((*numbers[:first], numbers[first : first + metrics], numbers[first + metrics :]))
+
+
+_BROKEN = StepSums._fields.index("broken")
 
 
 class Steps:
@@ -79,7 +85,9 @@ class Steps:
         tuning: What becomes of pretrained weights.
         auxiliary: Losses beside the task's.
         averages: Averages of the weights, which follow each step.
-        undo: Undoes steps that diverge.
+        undo: Undoes steps that diverge, or overflow.
+        loss_scale: Scales the loss of float16.
+        jit: Whether XLA compiles the training step; on one replica.
     """
 
     def __init__(
@@ -100,6 +108,8 @@ class Steps:
         auxiliary: AuxiliarySpec | None = None,
         averages: Averages | None = None,
         undo: Undo | None = None,
+        loss_scale: LossScale | None = None,
+        jit: bool = False,
     ) -> None:
         self._model = model
         self._task = task
@@ -116,6 +126,7 @@ class Steps:
         self._auxiliary = auxiliary or AuxiliarySpec()
         self._averages = averages
         self._undo = undo
+        self._loss_scale = loss_scale or LossScale(strategy, "float32")
         self._clipping.prepare(optimizer)
         if tuning is not None:
             tuning.prepare(optimizer)
@@ -125,7 +136,7 @@ class Steps:
         """Seconds that the newest training batch took to its devices, its augmentation's draws among them."""
         # On CPU, XLA and several steps per call both cost a quarter of the speed. Nothing here branches on a tensor,
         # and rewriting Python's branches would cost seconds at the start.
-        self._train = tf.function(self._train_all, autograph=False, jit_compile=False)
+        self._train = tf.function(self._train_all, autograph=False, jit_compile=jit)
         self._validate = tf.function(self._validate_all, autograph=False, jit_compile=False)
 
     def train(self, batch: Batch, *, epoch: int, stop: bool = False, regroup: bool = False) -> Any:
@@ -168,13 +179,14 @@ class Steps:
         total = self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
         if self._averages is not None:
             self._averages.follow(self._optimizer.iterations)
+        broken = total[_BROKEN] > 0
         if self._undo is not None:
-            self._undo.give_back(kept, total[StepSums._fields.index("broken")] > 0)
-        return total
+            self._undo.give_back(kept, broken)
+        return _with_overflowed(total, self._loss_scale.follow(broken))
 
     def _validate_all(self, inputs: Any) -> Any:
         sums = self._strategy.run(self._validate_replica, args=(inputs,))
-        return self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+        return _with_overflowed(self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None), tf.zeros([]))
 
     def _train_replica(self, inputs: dict[str, Any], variables: Sequence[Any]) -> Any:
         """A step on one replica's rows; `variables` are those that learn."""
@@ -188,10 +200,12 @@ class Steps:
                 loss = (loss_sum + auxiliary_sum) / tf.maximum(rows, 1.0)
                 if self._model.losses:
                     loss += tf.add_n(self._model.losses) / shares
-            return tape.gradient(loss, variables), tf.concat([[loss_sum, loss], counts], axis=0)
+                scaled = self._loss_scale.scale(loss)
+            return tape.gradient(scaled, variables), tf.concat([[loss_sum, loss], counts], axis=0)
 
         by_row = {name: tensor for name, tensor in inputs.items() if name != "said"}
         gradients, numbers = gradients_in_parts(compute, by_row, self._accumulate)
+        gradients = self._loss_scale.unscale(gradients)
         sums = [_sum(gradient) for gradient in gradients]
         self._optimizer.apply(self._clipping.clip(gradients, variables), variables)
         fixed = _fixed_sums(inputs, numbers[0], numbers[1] + tf.add_n(sums))
@@ -240,6 +254,10 @@ def _fixed_sums(inputs: dict[str, Any], loss_sum: Any, health: Any) -> Any:
     """One replica's part of what `StepSums` begins with; `health` is finite where all is well."""
     broken = 1.0 - tf.cast(tf.math.is_finite(health), tf.float32)
     return tf.stack([loss_sum, tf.reduce_sum(inputs["mask"]), *tf.unstack(inputs["said"]), broken])
+
+
+def _with_overflowed(sums: Any, overflowed: Any) -> Any:
+    return tf.concat([sums[: _BROKEN + 1], overflowed[None], sums[_BROKEN + 1 :]], axis=0)
 
 
 def _sum(gradient: Any) -> Any:

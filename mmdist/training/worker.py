@@ -107,7 +107,7 @@ def _work(worker: _Worker, heartbeat: "Heartbeat") -> dict[str, Any]:
     job = worker.job
     heartbeat.begin("build")
     devices = set_up_devices(
-        job.resources, workers=worker.workers, deterministic=job.train.deterministic, seed=job.seed
+        job.resources, workers=worker.workers, deterministic=job.train.exact_operations, seed=job.seed
     )
     worker.events.write(
         "devices",

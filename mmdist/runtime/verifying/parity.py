@@ -34,6 +34,9 @@ __all__ = ["compare_replicas", "tolerance_for"]
 Array = npt.NDArray[Any]
 ROUNDING = 2.0**-24
 SAFETY = 4.0
+HALF_ROUNDING = {"float32": 0.0, "bfloat16": 2.0**-9, "float16": 2.0**-12}
+"""Of each replica's share of a gradient, which is summed in float32, and rounded before replicas are added up."""
+HALF_SAFETY = 16.0
 
 
 def tolerance_for(job: TrainJob) -> float:
@@ -41,7 +44,8 @@ def tolerance_for(job: TrainJob) -> float:
     columns, data = job.data.columns, job.data
     pixels = math.prod(data.image.size) if columns.image is not None else 1
     tokens = data.text.tokens if columns.text is not None else 1
-    return SAFETY * math.sqrt(job.train.global_batch_size * max(pixels, tokens)) * ROUNDING
+    exact = SAFETY * math.sqrt(job.train.global_batch_size * max(pixels, tokens)) * ROUNDING
+    return exact + HALF_SAFETY * HALF_ROUNDING[job.train.precision]
 
 
 def compare_replicas(

@@ -101,6 +101,7 @@ def shrink(job: TrainJob, folder: Path, *, replicas: int) -> Sample:
                     "epochs": EPOCHS,
                     "global_batch_size": batch,
                     "deterministic": True,
+                    "xla": False,
                     "tensorboard": False,
                     "checkpoint": CheckpointSpec.model_validate(
                         {**job.train.checkpoint.model_dump(), "every": CHECKPOINT_EVERY}
@@ -213,6 +214,8 @@ def _changes(job: TrainJob, shrunk: TrainJob, rows: int) -> tuple[str, ...]:
     if job.data.order != shrunk.data.order and isinstance(shrunk.data.order, LanesOrderSpec):
         changes.append(f"{shrunk.data.order.lanes} lanes: there are few rows")
     changes.append(f"a checkpoint every {CHECKPOINT_EVERY} steps")
+    if was.xla is True:
+        changes.append("without XLA, which compiles the step of one replica alone")
     if was.deterministic is False:
         changes.append("deterministic operations, which the job itself does without: its own runs do not repeat")
     return tuple(changes)

@@ -7,7 +7,7 @@ from mmdist.spec.checks.importing import check_imported_folders, check_shares
 from mmdist.spec.checks.model import check_heads, check_image_size, check_same_weights, check_stages
 from mmdist.spec.checks.sharing import check_batch, check_lanes, check_mixing, check_workers
 from mmdist.spec.checks.text import check_ngrams
-from mmdist.spec.checks.train import check_modes, check_warmup
+from mmdist.spec.checks.train import check_modes, check_warmup, check_xla
 from mmdist.spec.checks.tuning import check_tuning
 from mmdist.spec.job import EvaluateJob, ImportJob, JobSpec, PredictJob, TrainJob
 from mmdist.spec.yaml_source import Document
@@ -42,6 +42,7 @@ def check_job(job: JobSpec, document: Document) -> list[JobFileError]:
                 *check_ngrams(job, document),
                 *check_modes(job, document),
                 *check_warmup(job, document),
+                *check_xla(job, document),
                 *check_imported_folders(job, document),
             ]
         case EvaluateJob():

@@ -5,22 +5,25 @@ from collections.abc import Iterator
 from mmdist.errors import JobFileError
 from mmdist.spec.job import TrainJob
 from mmdist.spec.metrics import known_metrics
-from mmdist.spec.optimizer import CosineSpec
+from mmdist.spec.optimizer import CosineSpec, PlateauSpec
+from mmdist.spec.resolve import known_replicas
 from mmdist.spec.suggest import did_you_mean, one_of
 from mmdist.spec.train import EarlyStoppingSpec, KeepBestSpec
 from mmdist.spec.yaml_source import Document
 
-__all__ = ["check_modes", "check_warmup"]
+__all__ = ["check_modes", "check_warmup", "check_xla"]
 
 
 def check_modes(job: TrainJob, document: Document) -> Iterator[JobFileError]:
     """A metric is one that the task counts, and best at its own end: losses are when small, accuracies when large."""
     known = known_metrics(job.task)
     stopping = job.train.early_stopping
-    rules: list[tuple[tuple[str, ...], KeepBestSpec | EarlyStoppingSpec]]
+    rules: list[tuple[tuple[str, ...], KeepBestSpec | EarlyStoppingSpec | PlateauSpec]]
     rules = [(("train", "checkpoint", "keep_best"), job.train.checkpoint.keep_best)]
     if stopping is not None:
         rules.append((("train", "early_stopping"), stopping))
+    if isinstance(job.train.optimizer.schedule, PlateauSpec):
+        rules.append((("train", "optimizer", "schedule"), job.train.optimizer.schedule))
     for path, rule in rules:
         metric, mode = rule.metric or "", rule.mode
         right = known.get(metric)
@@ -52,4 +55,24 @@ def check_warmup(job: TrainJob, document: Document) -> Iterator[JobFileError]:
             received=f"{schedule.warmup_epochs:g}",
             place=document.value_place(("train", "optimizer", "schedule", "warmup_epochs")),
             remedy="shorten `warmup_epochs`, or raise `train.epochs`",
+        )
+
+
+def check_xla(job: TrainJob, document: Document) -> Iterator[JobFileError]:
+    """XLA compiles the step of one replica, in its own operations."""
+    if job.train.xla is True and job.train.deterministic is True:
+        yield JobFileError(
+            "XLA has no deterministic form of some operations, such as the gradient of max-pooling",
+            expected="`deterministic: auto`, or `xla: false`",
+            received="`true` for both",
+            place=document.value_place(("train", "deterministic")),
+        )
+    replicas = known_replicas(job.resources) or job.resources.workers
+    if job.train.xla is True and replicas > 1:
+        yield JobFileError(
+            "XLA cannot compile a step that several replicas share",
+            expected="one replica",
+            received=f"{replicas} replicas",
+            place=document.value_place(("train", "xla")),
+            remedy="set `train.xla: false`",
         )

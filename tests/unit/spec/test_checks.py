@@ -245,3 +245,24 @@ def test_only_pretrained_weights_are_frozen(refusal: Refusal, load: Callable[...
         "  received: `freeze: 2`"
     )
     load(text, "model.image.weights=/w.safetensors")
+
+
+def test_xla_compiles_for_one_replica(refusal: Refusal, load: Callable[..., LoadedJob]) -> None:
+    text = TRAIN + "train: {xla: true}\nresources: {replicas_per_worker: 2}\n"
+    assert refusal(text) == (
+        "job.yaml:6:14: XLA cannot compile a step that several replicas share\n"
+        "  expected: one replica\n"
+        "  received: 2 replicas\n"
+        "  to do: set `train.xla: false`"
+    )
+    load(text, "resources.replicas_per_worker=1")
+    both = refusal(text, "resources.replicas_per_worker=1", "train.deterministic=true")
+    assert "XLA has no deterministic form of some operations" in both
+
+
+def test_a_plateau_looks_at_a_metric_of_the_task(refusal: Refusal, load: Callable[..., LoadedJob]) -> None:
+    text = TRAIN + "train: {optimizer: {type: adam, schedule: {type: plateau, metric: val/accuracy}}}\n"
+    assert load(text).spec.train.optimizer.schedule.mode == "max"
+    assert "wrong value for `train.optimizer.schedule.metric`; did you mean `val/accuracy`?" in refusal(
+        text, "train.optimizer.schedule.metric=val/acuracy"
+    )

@@ -10,8 +10,8 @@ from mmdist.spec.load import LoadedJob
 Refusal = Callable[..., str]
 
 TRAIN_KEYS = (
-    "`epochs`, `global_batch_size`, `optimizer`, `accumulate`, `clip_norm`, `adaptive_clip`, `averages`, "
-    "`precision`, `deterministic`, `on_divergence`, `max_divergences`, `checkpoint`, `early_stopping` or `tensorboard`"
+    "`epochs`, `global_batch_size`, `optimizer`, `accumulate`, `clip_norm`, `adaptive_clip`, `averages`, `precision`, "
+    "`xla`, `deterministic`, `on_divergence`, `max_divergences`, `checkpoint`, `early_stopping` or `tensorboard`"
 )
 
 
@@ -27,7 +27,8 @@ def test_key_of_another_section(refusal: Refusal) -> None:
         "job.yaml:6:9: unknown key `seed`; it belongs at the top level\n"
     )
     assert refusal(TRAIN + "epoch: 3\n").startswith("job.yaml:6:1: unknown key `epoch`; did you mean `train.epochs`?\n")
-    assert "; it belongs under `train.early_stopping`\n" in refusal(TRAIN + "resources: {patience: 3}\n")
+    sections = "`train.early_stopping` or `train.optimizer.schedule`"
+    assert f"; it belongs under {sections}\n" in refusal(TRAIN + "resources: {patience: 3}\n")
 
 
 def test_key_of_another_kind(refusal: Refusal) -> None:

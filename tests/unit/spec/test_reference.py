@@ -20,6 +20,6 @@ def test_every_kind_of_key_is_worded() -> None:
         "| `columns` | a mapping of text to text | `{}` |",
         "| `order` | a section with `type`: `lanes` or `global` | `{type: lanes}` |",
         "| `early_stopping` | a section | none |",
-        "| `schedule` | a section with `type`: `cosine` or `step` | none |",
+        "| `schedule` | a section with `type`: `cosine`, `step` or `plateau` | none |",
     ):
         assert row in page

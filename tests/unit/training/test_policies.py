@@ -1,7 +1,8 @@
 import pytest
 
+from mmdist.spec.optimizer import PlateauSpec
 from mmdist.spec.train import CheckpointSpec, EarlyStoppingSpec, KeepBestSpec
-from mmdist.training.policies import EarlyStopping, EverySteps, KeepBest, KeepLast
+from mmdist.training.policies import EarlyStopping, EverySteps, KeepBest, KeepLast, Plateau
 
 
 def test_every_steps():
@@ -43,3 +44,15 @@ def test_without_early_stopping_nothing_ends():
         policy.add({"val/loss": loss})
     assert not policy.is_over
     assert policy.state() == {"best": None, "epochs_without": 0}
+
+
+def test_a_plateau_lowers_the_rate_again_and_again_down_to_its_end_over_resumes():
+    spec = PlateauSpec(metric="val/loss", mode="min", factor=0.5, patience=1, min_rate=0.2)
+    policy, rate, rates = Plateau(spec), 1.0, []
+    for loss in (3.0, 2.0, 2.0, 2.5, 2.1, 2.2, 1.0, 1.0, 1.0, 1.0, 1.0):
+        policy.add({"val/loss": loss})
+        rate = policy.lowered(rate)
+        rates.append(rate)
+        policy = Plateau(spec, policy.state())
+    assert rates == [1.0, 1.0, 1.0, 0.5, 0.5, 0.25, 0.25, 0.25, 0.2, 0.2, 0.2]
+    assert Plateau(None).lowered(0.1) == 0.1
