@@ -1,19 +1,25 @@
 """What judging the answers of a task takes, beside what every evaluation does."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from scipy import sparse
 
 from mmdist.data.batches import Batch
+from mmdist.evaluation.bootstrap import resample
+from mmdist.evaluation.metrics import with_interval
 from mmdist.evaluation.mistakes import MistakeKeeper
 from mmdist.spec.evaluation import EvaluationSpec
 
-__all__ = ["Judge", "JudgedRows"]
+__all__ = ["Judge", "JudgedRows", "headline_of"]
+
+Floats = npt.NDArray[np.float64]
+Statistics = Mapping[str, Callable[[Floats], Floats]]
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,23 @@ class JudgedRows:
         """Number within the dataset and name of each, for predictions.parquet."""
         names = [self.batch.ids[place] for place in self.places.tolist()]
         return [pa.array(self.batch.row[self.places], pa.int64()), pa.array(names, pa.string())]
+
+
+def headline_of(
+    features: sparse.csr_matrix, statistics: Statistics, spec: EvaluationSpec, seed: int
+) -> tuple[dict[str, Any], dict[str, Floats]]:
+    """Metrics with their intervals, and by metric its resamples (S,).
+
+    Args:
+        features: (N, K): what each row adds to each sum.
+        statistics: By name of a metric, from the sums (S, K) of S resamples to its values (S,).
+        spec: Level and resamples.
+        seed: Equal numbers of rows and equal seeds draw the same rows, so that differences can be taken.
+    """
+    total = np.asarray(features.sum(axis=0), np.float64).reshape(1, -1)
+    drawn = list(resample(features, samples=spec.bootstrap_samples, seed=seed))
+    samples = {name: np.concatenate([of(sums) for sums in drawn]) for name, of in statistics.items()}
+    return {name: with_interval(of(total)[0], samples[name], spec) for name, of in statistics.items()}, samples
 
 
 class Judge(ABC):

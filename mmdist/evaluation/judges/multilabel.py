@@ -11,8 +11,7 @@ from scipy import sparse
 from sklearn.metrics import average_precision_score
 
 from mmdist.errors import TrainingFailedError
-from mmdist.evaluation.bootstrap import resample
-from mmdist.evaluation.judges.base import Judge, JudgedRows
+from mmdist.evaluation.judges.base import Judge, JudgedRows, headline_of
 from mmdist.evaluation.judges.classification import probability_lists
 from mmdist.evaluation.metrics import with_interval
 from mmdist.evaluation.mistakes import Answer
@@ -117,12 +116,7 @@ class MultilabelJudge(Judge):
         }
 
     def _headline(self, truth: Marks, given: Marks, seed: int) -> tuple[dict[str, Any], dict[str, Floats]]:
-        features = _features(truth, given)
-        total = np.asarray(features.sum(axis=0), np.float64).reshape(1, -1)
-        drawn = list(resample(features, samples=self.spec.bootstrap_samples, seed=seed))
-        samples = {name: np.concatenate([of(sums) for sums in drawn]) for name, of in _STATISTICS.items()}
-        headline = {name: with_interval(of(total)[0], samples[name], self.spec) for name, of in _STATISTICS.items()}
-        return headline, samples
+        return headline_of(_features(truth, given), _STATISTICS, self.spec, seed)
 
     def _ablation(
         self,

@@ -6,9 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from mmdist.evaluation.bootstrap import resample
+from mmdist.evaluation.judges.base import headline_of
 from mmdist.evaluation.judges.classification import ClassificationJudge
-from mmdist.evaluation.metrics import with_interval
 
 __all__ = ["OrdinalJudge"]
 
@@ -26,11 +25,16 @@ class OrdinalJudge(ClassificationJudge):
         features = sparse.csr_matrix(
             (np.ones(len(scores)), (np.arange(len(scores)), cells)), shape=(len(scores), classes**2)
         )
-        total = np.asarray(features.sum(axis=0), np.float64).reshape(1, -1)
-        drawn = list(resample(features, samples=self.spec.bootstrap_samples, seed=seed))
-        for name, statistic in (("mean_rank_error", _rank_error), ("quadratic_weighted_kappa", _kappa)):
-            samples = np.concatenate([statistic(sums, classes) for sums in drawn])
-            found["headline"][name] = with_interval(statistic(total, classes)[0], samples, self.spec)
+        headline, _ = headline_of(
+            features,
+            {
+                "mean_rank_error": lambda counts: _rank_error(counts, classes),
+                "quadratic_weighted_kappa": lambda counts: _kappa(counts, classes),
+            },
+            self.spec,
+            seed,
+        )
+        found["headline"] |= headline
         return {**found, "task": "ordinal"}
 
 

@@ -9,8 +9,7 @@ import pyarrow as pa
 from scipy import sparse
 
 from mmdist.errors import TrainingFailedError
-from mmdist.evaluation.bootstrap import resample
-from mmdist.evaluation.judges.base import Judge, JudgedRows
+from mmdist.evaluation.judges.base import Judge, JudgedRows, headline_of
 from mmdist.evaluation.metrics import with_interval
 from mmdist.evaluation.mistakes import Answer
 from mmdist.evaluation.row_texts import TEXT_CHARACTERS
@@ -101,11 +100,7 @@ class RegressionJudge(Judge):
         features = sparse.csr_matrix(
             np.stack([np.ones(len(truth)), np.abs(errors), np.square(errors), centred, np.square(centred)], axis=1)
         )
-        total = np.asarray(features.sum(axis=0), np.float64).reshape(1, -1)
-        drawn = list(resample(features, samples=self.spec.bootstrap_samples, seed=seed))
-        samples = {name: np.concatenate([of(sums) for sums in drawn]) for name, of in _STATISTICS.items()}
-        headline = {name: with_interval(of(total)[0], samples[name], self.spec) for name, of in _STATISTICS.items()}
-        return headline, samples
+        return headline_of(features, _STATISTICS, self.spec, seed)
 
 
 def _finite(rows: JudgedRows, answers: Mapping[str, npt.NDArray[Any]]) -> Floats:
