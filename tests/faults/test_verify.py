@@ -78,7 +78,7 @@ def test_a_healthy_build_is_proven(proven: Proven) -> None:
     assert (replicas["facts"]["replicas"], replicas["facts"]["steps"], replicas["facts"]["rows"]) == (2, 6, 88)
     assert 0 < replicas["facts"]["gradients"] < replicas["facts"]["tolerance"] < 2e-5
     assert resume["facts"]["steps_lost"] >= 1
-    assert resume["facts"]["seed_generators_drawn_from"] == 3
+    assert resume["facts"]["seed_generators_drawn_from"] == 4
     assert ledger["facts"]["rows_fed"] + ledger["facts"]["rows_set_aside"] == 4 * 88
     assert ledger["facts"]["rows_set_aside"] == 4
     assert ledger["facts"]["groups_as_imported"] > 0
@@ -96,7 +96,7 @@ def test_a_cursor_off_by_one_is_named(proven: Proven, tmp_path: Path, monkeypatc
 def test_a_dropped_seed_generator_is_named(proven: Proven, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     causes = resumed_by(build(tmp_path / "build", SEEDS_NOT_RESTORED), proven, tmp_path, monkeypatch)
     assert "as restored from the checkpoint" in causes[0]
-    assert "3 of 5 seed generators differ" in causes[0]
+    assert "4 of 6 seed generators differ" in causes[0]
     assert "random numbers go on from another place" in causes[0]
 
 
