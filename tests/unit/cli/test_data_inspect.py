@@ -35,7 +35,13 @@ def test_json_and_page(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     page = tmp_path / "new" / "sheet.html"
     assert run(["data", "inspect", str(folder), *COLUMNS, "--json", "--html", str(page)]) == 0
     printed = capsys.readouterr()
-    assert json.loads(printed.out)["columns"] == {"id": "name", "image": None, "text": "caption", "label": "class"}
+    assert json.loads(printed.out)["columns"] == {
+        "id": "name",
+        "image": None,
+        "text": "caption",
+        "tabular": None,
+        "label": "class",
+    }
     assert f"wrote {page}" in printed.err
     assert page.read_text("utf-8").startswith("<!doctype html>")
 
