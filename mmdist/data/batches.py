@@ -51,8 +51,8 @@ class Batch:
     text_present: npt.NDArray[np.bool_]
     """(B,): whether the place has a text with at least one token."""
     label: npt.NDArray[Any] | None
-    """What the task learns, 0 where the mask is 0: index into the labels int32 (B,), their marks float32 (B, C) or a
-    number float32 (B,). None where the job reads no labels."""
+    """What the task learns, 0 where the mask is 0: index into the labels int32 (B,), their marks float32 (B, C), a
+    number float32 (B,) or the tokens of a caption int32 (B, T). None where the job reads no labels."""
     mask: npt.NDArray[np.float32]
     """(B,): 1 for a row that counts, 0 for padding and rows that were set aside."""
     row: npt.NDArray[np.int64]

@@ -8,10 +8,20 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mmdist.data.captions import FIRST_WORD, CaptionEncoder
 from mmdist.data.labels import LabelEncoder, is_blank, learn_labels, shown_label
 from mmdist.data.moments import Moments, number_values
+from mmdist.data.tokenizer import learn_tokenizer
 from mmdist.data.values import name_values
-from mmdist.spec.task import ClassificationSpec, MultilabelSpec, OrdinalSpec, RegressionSpec, TaskSpec
+from mmdist.spec.task import (
+    CaptioningSpec,
+    ClassificationSpec,
+    MultilabelSpec,
+    OrdinalSpec,
+    RegressionSpec,
+    TaskSpec,
+)
+from mmdist.spec.text import TextSpec, WordTokenizerSpec
 
 if TYPE_CHECKING:
     from mmdist.data.dataset import Dataset
@@ -23,8 +33,8 @@ class Target(Protocol):
     """Turns a label's column into what `Batch.label` holds."""
 
     @property
-    def kind(self) -> Literal["label", "number"]:
-        """Whether the column holds names or numbers."""
+    def kind(self) -> Literal["label", "number", "text"]:
+        """Whether the column holds names, numbers or sentences."""
 
     def encode(self, column: "pa.ChunkedArray[Any]") -> tuple[npt.NDArray[Any], dict[int, str]]:
         """An array (n, ...) whose first axis is the rows, and by row the reasons of those without a usable label."""
@@ -88,7 +98,7 @@ class TargetFacts:
     """What is learned of a target from the training split, or given by the job."""
 
     labels: tuple[str, ...] = ()
-    """In the order of the model's outputs; empty for numbers."""
+    """In the order of the model's outputs; of captions the words; empty for numbers."""
     mean: float = 0.0
     deviation: float = 1.0
     """Of a number: the mean and the standard deviation."""
@@ -112,6 +122,8 @@ def make_target(task: TaskSpec, labels: Sequence[str]) -> Target:
             return LabelSetEncoder(tuple(labels), task.separator)
         case RegressionSpec():
             return NumberEncoder()
+        case CaptioningSpec():
+            return CaptionEncoder(tuple(labels), task.tokens, task.lowercase)
         case _:
             assert_never(task)
 
@@ -128,7 +140,7 @@ def learn_target(
         progress: Called with the number of rows read so far.
 
     Raises:
-        DataRefusedError: where the column holds too few labels, or too many.
+        DataRefusedError: where the column holds too few labels or words, or too many labels.
     """
     if isinstance(task, RegressionSpec):
         moments, rows = Moments(), 0
@@ -139,6 +151,10 @@ def learn_target(
             if progress is not None:
                 progress(rows)
         return TargetFacts(mean=moments.mean, deviation=moments.deviation)
+    if isinstance(task, CaptioningSpec):
+        kind = WordTokenizerSpec(lowercase=task.lowercase)
+        text = TextSpec(tokens=task.tokens, vocabulary=task.vocabulary, tokenizer=kind)
+        return TargetFacts(tuple(learn_tokenizer(dataset, column, text, progress).vocabulary[FIRST_WORD:]))
     if task.labels != "auto":
         return TargetFacts(task.labels)
     if isinstance(task, MultilabelSpec):

@@ -20,14 +20,14 @@ from mmdist.evaluation.judges.base import JudgedRows
 from mmdist.evaluation.paths import EVALUATION, EVALUATION_VERSION, PREDICTIONS
 from mmdist.evaluation.row_texts import RowTexts
 from mmdist.spec.evaluation import EvaluationSpec
-from mmdist.spec.task import TaskSpec
+from mmdist.spec.task import LabelTask, TaskSpec
 from mmdist.storage import Store
 
 __all__ = ["PredictFn", "dataset_facts", "evaluate_model"]
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 PredictFn = Callable[[Arrays], dict[str, npt.NDArray[Any]]]
-"""From a batch's `inputs()` to the task's answers by name, `probabilities` float32 (B, C) among them."""
+"""From a batch's `inputs()` to the task's answers by name, such as `probabilities` float32 (B, C)."""
 
 
 def evaluate_model(
@@ -55,7 +55,7 @@ def evaluate_model(
         dataset: The rows, with labels.
         collator: Prepares them as in training.
         task: What is predicted.
-        labels: In the order of the model's outputs; empty for a task without.
+        labels: In the order of the model's outputs; the words of captions; empty for a task without.
         spec: Batch size, intervals, mistakes.
         run: The run directory.
         split: What the rows are called in the report: `test`, `validation` or `input`.
@@ -81,7 +81,7 @@ def evaluate_model(
         )
     judge = make_judge(task, labels, spec)
     run.delete_file(EVALUATION)
-    pass_ = _Pass(predict_fn, judge, RowTexts(dataset, collator.columns.text))
+    pass_ = _Pass(predict_fn, judge, RowTexts(dataset, judge.text_column(collator.columns)))
     done = 0
     ledger = EpochLedger(0)
     with (
@@ -116,7 +116,7 @@ def evaluate_model(
         "model": dict(model),
         "dataset": dataset_facts(dataset),
         "rows": _row_facts(dataset, pass_),
-        "labels": list(labels),
+        "labels": list(labels) if isinstance(task, LabelTask) else [],
         "metrics": judge.metrics(seed),
     }
     run.write_bytes(EVALUATION, json.dumps(result, indent=1).encode())

@@ -38,9 +38,17 @@ _CARDS = (
     ("mean_absolute_error", "Mean absolute error", "in the label's unit; lower is better"),
     ("root_mean_squared_error", "Root mean squared error", "in the label's unit; lower is better"),
     ("r_squared", "R\u00b2", "share of the variance that is explained"),
+    ("cider", "CIDEr-D", "n-grams shared with the reference, rare ones most; from 0 to 10"),
+    ("bleu_1", "BLEU-1", "words that the reference has too"),
+    ("bleu_2", "BLEU-2", "and pairs of words"),
+    ("bleu_3", "BLEU-3", "and three words in a row"),
+    ("bleu_4", "BLEU-4", "and four words in a row"),
 )
 _WITHOUT_END = ("mean_rank_error", "mean_absolute_error", "root_mean_squared_error")
 """Metrics that have no largest value, so that no bar can be drawn for them."""
+
+_ENDS = {"cider": 10.0}
+"""Largest values that are not 1."""
 
 _MODALITIES = {"image": "picture", "text": "text", "tabular": "fields"}
 
@@ -93,21 +101,28 @@ def _cards(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
             continue
         facts = metrics["headline"][key]
         # Log loss has no upper end: uniform guessing is drawn as the track's end.
-        end = math.log(metrics["classes"]) if key == "log_loss" else 0.0 if key in _WITHOUT_END else 1.0
+        end = math.log(metrics["classes"]) if key == "log_loss" else _end(key)
         if key == "log_loss":
             note = f"{note}; guessing evenly gives {end:.2f}"
-        baseline, answer = None, ""
+        baseline, answer, tick = None, "", 0.0
         if key == metrics.get("main", "accuracy"):
             baseline = metrics["baseline"].get("value", metrics["baseline"].get("accuracy"))
             answer = metrics["baseline"].get("answer", "always the commonest label")
+            tick = 100 * baseline / end if end else 0.0
         track = _track(facts, end)
-        cards.append({"name": name, "note": note, **facts, "track": track, "baseline": baseline, "answer": answer})
+        shown = {"track": track, "baseline": baseline, "answer": answer, "tick": round(min(tick, 100.0), 2)}
+        cards.append({"name": name, "note": note, **facts, **shown})
     return sorted(cards, key=lambda card: card["baseline"] is None)
+
+
+def _end(metric: str) -> float:
+    """The value at the end of a metric's bar; 0 for none."""
+    return 0.0 if metric in _WITHOUT_END else _ENDS.get(metric, 1.0)
 
 
 def _is_perfect(metrics: Mapping[str, Any]) -> bool:
     main = metrics.get("main", "accuracy")
-    return bool(metrics["headline"][main]["value"] == (0 if main in _WITHOUT_END else 1))
+    return bool(metrics["headline"][main]["value"] == _end(main))
 
 
 def _track(facts: Mapping[str, Any], end: float) -> dict[str, str] | None:
@@ -170,7 +185,7 @@ def _ablation(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     names = [_MODALITIES.get(entry["withheld"], entry["withheld"]) for entry in metrics["ablation"]]
     all_names = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
     main = metrics.get("main", "accuracy")
-    end = 0.0 if main in _WITHOUT_END else 1.0
+    end = _end(main)
     whole = metrics["headline"][main]
     bars = [{"name": all_names.capitalize(), "accuracy": whole, "track": _track(whole, end), "difference": None}]
     for name, entry in zip(names, metrics["ablation"], strict=True):

@@ -14,7 +14,7 @@ from mmdist.models.arrays import assign_arrays, describe, pack_arrays, unpack_ar
 from mmdist.models.facts import DataFacts, tabular_facts
 from mmdist.spec.data import MODALITIES, ColumnsSpec, ImageSpec
 from mmdist.spec.model import ModelSpec
-from mmdist.spec.task import TaskSpec
+from mmdist.spec.task import LabelTask, TaskSpec
 from mmdist.spec.text import TextSpec
 from mmdist.storage import Store, commit_anew, read_committed
 
@@ -58,7 +58,7 @@ class ArtifactInfo(BaseModel):
     tabular: dict[str, Any] | None = None
     """What the fields of records are scaled and numbered by, as `TabularEncoder.to_json` gives it."""
     labels: tuple[str, ...]
-    """The labels in the order of the model's outputs; empty for a task without."""
+    """The labels in the order of the model's outputs, or the words of captions; empty for a task without."""
     target: tuple[float, float] = (0.0, 1.0)
     """Of a regression: mean and standard deviation of the training split's numbers."""
     task: TaskSpec
@@ -70,6 +70,11 @@ class ArtifactInfo(BaseModel):
     def modalities(self) -> tuple[str, ...]:
         """What the model reads."""
         return tuple(name for name in MODALITIES if getattr(self, name) is not None)
+
+    @property
+    def answer_labels(self) -> tuple[str, ...]:
+        """The labels that each answer has a probability of."""
+        return self.labels if isinstance(self.task, LabelTask) else ()
 
     @property
     def facts(self) -> DataFacts:

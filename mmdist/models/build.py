@@ -37,12 +37,16 @@ def build_model(spec: ModelSpec, task: Task, facts: DataFacts, *, seed: int) -> 
     Returns:
         A keras.Model from a dict of inputs to the task's dict of outputs, with those that auxiliary losses are made
         of. The inputs, those of the towers that are built: `image` float32 (B, H, W, 3) in [0, 1], `text` int32 (B, T)
-        with 0 = padding, `tabular` float32 (B, F, 2), and of each `MODALITY_present` bool (B,).
+        with 0 = padding, `tabular` float32 (B, F, 2), and of each `MODALITY_present` bool (B,). Where the task teaches
+        with it, also `label`.
 
     Raises:
         JobFileError: where no modality is given, or a tower cannot read pictures of this size.
     """
     inputs = _inputs(facts)
+    label = task.label_input()
+    if label is not None:
+        inputs["label"] = label
     shown = _shown(spec, inputs, seed=seed)
     towers: dict[str, TowerOutput] = {}
     if facts.image_size is not None:
@@ -113,12 +117,12 @@ def make_predict_fn(model: Any, task: Task) -> Callable[[Arrays], dict[str, npt.
     It takes a mapping with the model's inputs, pictures as uint8 (B, H, W, 3), and leaves other keys alone. One
     batch size is traced once: keep it fixed.
     """
-    names = tuple(model.input)
+    names = tuple(name for name in model.input if name != "label")
 
     @tf.function(autograph=False, jit_compile=False)
     def forward(inputs: dict[str, Any]) -> dict[str, Any]:
         ready = {name: normalize(value) if name == "image" else value for name, value in inputs.items()}
-        return task.answers(model(ready, training=False))
+        return task.predict(model, ready)
 
     def predict(arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
         found = forward({name: to_tensor(arrays[name]) for name in names})

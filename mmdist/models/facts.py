@@ -38,7 +38,7 @@ class DataFacts:
     tabular: TabularFacts | None = None
     """Fields of the records; None builds no tower for them."""
     labels: tuple[str, ...] = ()
-    """Labels in the order of the model's outputs; empty for a task without."""
+    """Labels in the order of the model's outputs, or the words of captions; empty for a task without."""
     target: tuple[float, float] = (0.0, 1.0)
     """Mean and standard deviation of the numbers to predict; they count in regressions alone."""
 

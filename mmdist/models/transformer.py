@@ -67,6 +67,7 @@ class TransformerBlock(keras.layers.Layer):
         regularization: Penalties on the kernels, and dropout of what each part adds.
         expansion: Width of the hidden layer, in D.
         stochastic_depth: Share of the rows that leave each part out, in training.
+        looks: Whether the tokens, between the two parts, also look at others that the block is called with.
         seed: The job's seed.
         name: Unique in the model, such as `text/block-0`.
     """
@@ -79,6 +80,7 @@ class TransformerBlock(keras.layers.Layer):
         regularization: RegularizationSpec,
         expansion: int = 4,
         stochastic_depth: float = 0.0,
+        looks: bool = False,
         seed: int,
         name: str,
     ) -> None:
@@ -97,19 +99,33 @@ class TransformerBlock(keras.layers.Layer):
             )
             for part, units, activation in (("hidden", expansion * width, "gelu"), ("out", width, None))
         )
+        self.looking = None
+        if looks:
+            self.looking_norm = keras.layers.LayerNormalization(epsilon=1e-6, name="looking_norm")
+            self.looking = Attention(width, heads, penalty=penalty, seed=seed, name=f"{name}/looking")
+        parts = ("attention", "hidden", *(("looking",) if looks else ()))
         self.drops = [
             Dropout(regularization.dropout, seed=seed, name=f"{name.replace('/', '_')}_dropout_{part}")
-            for part in ("attention", "hidden")
+            for part in parts
         ]
         self.depths = [
             StochasticDepth(stochastic_depth, seed=seed, name=f"{name.replace('/', '_')}_depth_{part}")
-            for part in ("attention", "hidden")
+            for part in parts
         ]
 
-    def call(self, tokens_BTD: Any, mask_BTS: Any, training: bool = False) -> Any:
-        """Tokens float (B, T, D) that may see each other by bool (B, T or 1, T): the same shape."""
+    def call(
+        self, tokens_BTD: Any, mask_BTS: Any, training: bool = False, seen_BSD: Any = None, seen_mask_BS: Any = None
+    ) -> Any:
+        """Tokens float (B, T, D) that may see each other by bool (B, T or 1, T): the same shape.
+
+        A block that looks at others is called with them, float (B, S, any), and which of them count, bool (B, S).
+        """
         normed_BTD = self.attention_norm(tokens_BTD)
         attended_BTD = self.drops[0](self.attention(normed_BTD, normed_BTD, mask_BTS), training=training)
         tokens_BTD = tokens_BTD + self.depths[0](attended_BTD, training=training)
+        if self.looking is not None:
+            looked_BTD = self.looking(self.looking_norm(tokens_BTD), seen_BSD, seen_mask_BS[:, None, :])
+            looked_BTD = self.drops[2](looked_BTD, training=training)
+            tokens_BTD = tokens_BTD + self.depths[2](looked_BTD, training=training)
         hidden_BTD = self.drops[1](self.out(self.hidden(self.hidden_norm(tokens_BTD))), training=training)
         return tokens_BTD + self.depths[1](hidden_BTD, training=training)

@@ -9,7 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mmdist.spec.task import ClassificationSpec, MultilabelSpec, OrdinalSpec, RegressionSpec, TaskSpec
+from mmdist.data.captions import CaptionEncoder, join_words
+from mmdist.spec.task import (
+    CaptioningSpec,
+    ClassificationSpec,
+    MultilabelSpec,
+    OrdinalSpec,
+    RegressionSpec,
+    TaskSpec,
+)
 
 __all__ = ["AnswerColumns", "answer_columns", "predictions_schema"]
 
@@ -35,6 +43,8 @@ def answer_columns(task: TaskSpec, labels: Sequence[str]) -> AnswerColumns:
             return _several_labels(labels, task.threshold)
         case RegressionSpec():
             return _number()
+        case CaptioningSpec():
+            return _sentence(CaptionEncoder(tuple(labels), task.tokens, task.lowercase))
         case _:
             assert_never(task)
 
@@ -85,6 +95,17 @@ def _number() -> AnswerColumns:
         return [pa.array(np.asarray(answers["value"], np.float32), mask=failed)]
 
     return AnswerColumns((pa.field("predicted", pa.float32()),), fill)
+
+
+def _sentence(encoder: CaptionEncoder) -> AnswerColumns:
+    def fill(answers: Arrays, failed: Failed) -> list["pa.Array[Any]"]:
+        said = [
+            None if is_bad else join_words(encoder.words_of(tokens))
+            for tokens, is_bad in zip(answers["tokens"], failed.tolist(), strict=True)
+        ]
+        return [pa.array(said, pa.string()), pa.array(answers["log_probability"], pa.float32(), mask=failed)]
+
+    return AnswerColumns((pa.field("predicted", pa.string()), pa.field("log_probability", pa.float32())), fill)
 
 
 def _lists(values: npt.NDArray[np.float32], failed: Failed) -> "pa.Array[Any]":

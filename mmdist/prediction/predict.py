@@ -76,7 +76,7 @@ def predict(
     dataset = open_dataset(job.data.input, job.data.cache)
     info = load_artifact(model, "").info
     columns = columns_for_model(job.data.columns, info, dataset)
-    ranges = plan_ranges(dataset.index.rows.tolist(), labels=max(len(info.labels), 1))
+    ranges = plan_ranges(dataset.index.rows.tolist(), labels=max(len(info.answer_labels), 1))
     output = PredictionFolder(open_store(job.output) if job.output is not None else run.child("predictions"))
     inputs = _inputs(dataset, model, info, columns, ranges)
     is_fresh = output.claim(inputs)
@@ -172,7 +172,7 @@ def _inputs(
 def _card(
     job: PredictJob, dataset: Dataset, info: ArtifactInfo, inputs: dict[str, Any], records: Sequence[ShardRecord]
 ) -> dict[str, Any]:
-    schema = predictions_schema(answer_columns(info.task, info.labels), info.labels)
+    schema = predictions_schema(answer_columns(info.task, info.labels), info.answer_labels)
     return {
         "version": 1,
         "mmdist": mmdist.__version__,

@@ -135,7 +135,7 @@ def predict_range(
     parts: list[pa.RecordBatch] = []
     bad = []
     columns = answer_columns(info.task, info.labels)
-    schema = predictions_schema(columns, info.labels)
+    schema = predictions_schema(columns, info.answer_labels)
     groups = range(range_.first_group, range_.stop_group)
     with scan(dataset, collator, batch_size, groups=groups) as batches:
         for batch in batches:

@@ -20,7 +20,7 @@ from mmdist.spec.importing import FolderSourceSpec, ImportSpec, TableSourceSpec
 from mmdist.spec.job import EvaluateJob, ImportJob, PredictJob, TrainJob
 from mmdist.spec.load import LoadedJob
 from mmdist.spec.resolve import known_replicas, resolved_lanes
-from mmdist.spec.task import RegressionSpec
+from mmdist.spec.task import LabelTask
 from mmdist.storage import is_remote, open_store
 from mmdist.storage.commit import COMMITTED
 
@@ -105,7 +105,7 @@ def _train(loaded: LoadedJob, job: TrainJob, facts: Preflight) -> None:
     facts.modalities = _modalities(columns)
     facts.epochs, facts.global_batch_size = job.train.epochs, batch
     facts.lanes = resolved_lanes(job.data, job.train)
-    if not isinstance(job.task, RegressionSpec) and isinstance(job.task.labels, tuple):
+    if isinstance(job.task, LabelTask) and isinstance(job.task.labels, tuple):
         facts.labels = list(job.task.labels)
     check_pretrained(loaded, job)
     if job.import_ is not None:

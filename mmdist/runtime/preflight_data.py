@@ -14,13 +14,14 @@ from mmdist.runtime.preflight_folders import similar_path
 from mmdist.spec.data import ColumnsSpec
 from mmdist.spec.job import TrainJob
 from mmdist.spec.load import LoadedJob
-from mmdist.spec.task import MultilabelSpec, RegressionSpec, TaskSpec
+from mmdist.spec.task import CaptioningSpec, LabelTask, MultilabelSpec, RegressionSpec, TaskSpec
 from mmdist.storage import is_remote
 
 __all__ = ["open_input", "sample_images", "sample_labels"]
 
 SAMPLE_ROWS = 256
 SAMPLE_ROW_GROUPS = 8
+_EXPECTED = {RegressionSpec: "numbers", CaptioningSpec: "sentences"}
 
 
 def open_input(loaded: LoadedJob, folder: str, columns: ColumnsSpec, key: str) -> Dataset:
@@ -96,7 +97,7 @@ def sample_labels(
     Raises:
         DataRefusedError: where there are too few labels, or none is one of the job's.
     """
-    is_learned = not isinstance(task, RegressionSpec) and task.labels == "auto"
+    is_learned = isinstance(task, LabelTask) and task.labels == "auto"
     least = 1 if isinstance(task, MultilabelSpec) else 2
     groups = min(SAMPLE_ROW_GROUPS, len(dataset.index))
     whole = groups == len(dataset.index)
@@ -123,7 +124,7 @@ def sample_labels(
     if unknown and len(unknown) == rows and (whole or not is_learned):
         raise DataRefusedError(
             f"no label of the first {rows} rows of `data.{key}` is one of the job's",
-            expected=", ".join(labels[:8]) + ("..." if len(labels) > 8 else "") or "numbers",
+            expected=", ".join(labels[:8]) + ("..." if len(labels) > 8 else "") or _EXPECTED[type(task)],
             received=unknown[0],
             place=loaded.value_place("data", "columns", "label"),
             remedy="check `task.labels` and `data.columns.label`",

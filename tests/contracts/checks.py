@@ -69,6 +69,25 @@ def check_head(make: Callable[[int], Any], fused: np.ndarray, *, logits: tuple[i
     _check_step(head, lambda layer: layer(fused))
 
 
+def check_decoder(
+    make: Callable[[int], Any], label: np.ndarray, memory: np.ndarray, *, logits: tuple[int, ...]
+) -> None:
+    """A decoder of sentences from a seed, on a memory of which all places count."""
+    mask = np.ones(memory.shape[:2], bool)
+
+    def call(decoder: Any) -> Any:
+        return decoder(label, memory, mask)
+
+    decoder = make(0)
+    assert call(decoder).shape == logits
+    later = label.copy()
+    later[:, -1] = 3
+    np.testing.assert_array_equal(decoder(later, memory, mask), call(decoder), "the last token is no one's past")
+    _check_save_and_load(make, call)
+    _check_precision(make, call, expected="float32")
+    _check_step(decoder, call)
+
+
 def _check_stand_in(tower: Any, value: np.ndarray, present: np.ndarray) -> None:
     other = np.where(present.reshape(-1, *[1] * (value.ndim - 1)), value, value + 1).astype(value.dtype)
     before, after = (np.asarray(tower(rows, present).pooled) for rows in (value, other))

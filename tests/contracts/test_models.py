@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from contracts.checks import check_fusion, check_head, check_late_fusion, check_tower
+from contracts.checks import check_decoder, check_fusion, check_head, check_late_fusion, check_tower
 
+from mmdist.models.decoders import build_decoder
 from mmdist.models.facts import TabularFacts
 from mmdist.models.fusion import build_fusion
 from mmdist.models.image import build_image_tower
@@ -28,6 +29,7 @@ from mmdist.spec.model import (
     ResNetSpec,
     ViTSpec,
 )
+from mmdist.spec.task import LSTMDecoderSpec, TransformerDecoderSpec
 
 PLAIN = RegularizationSpec()
 PRESENT = np.array([True, True, False])
@@ -129,4 +131,17 @@ def test_classification_head():
         lambda seed: ClassificationHead(regularization=PLAIN, classes=7, seed=seed),
         np.random.default_rng(0).random((3, 5), np.float32),
         logits=(3, 7),
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "places"),
+    [(TransformerDecoderSpec(width=8, heads=2, blocks=1), 4), (LSTMDecoderSpec(embedding=6, units=8), 1)],
+)
+def test_decoder(spec, places):
+    check_decoder(
+        lambda seed: build_decoder(spec, regularization=PLAIN, tokens=5, classes=9, seed=seed),
+        np.array([[2, 3, 8, 0, 0], [4, 5, 6, 7, 2]], np.int32),
+        np.random.default_rng(0).random((2, places, 6), np.float32),
+        logits=(2, 5, 9),
     )

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from tiny_runs import events, job_dict, write_data, write_run
@@ -48,6 +49,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "task: multilabel": {"threshold": 0.3},
     "task: ordinal": {"labels": ["circle", "square", "star"]},
     "task: regression": {"loss": "huber"},
+    "task: captioning": {"decoder": {"type": "transformer", "width": 8, "heads": 2, "blocks": 1}, "tokens": 6},
 }
 """By section and type, the other keys of the section."""
 
@@ -63,8 +65,24 @@ def numbered(folder: Path) -> dict[str, str]:
     return splits
 
 
-DATA: dict[str, Callable[[Path], dict[str, str]]] = {"task: regression": numbered}
+def captioned(folder: Path) -> dict[str, str]:
+    """The tiny splits, with a text in every row."""
+    splits = write_data(folder, index=False)
+    for path in folder.rglob("*.parquet"):
+        table = pq.read_table(path)
+        place = table.column_names.index("text")
+        pq.write_table(table.set_column(place, "text", pc.fill_null(table["text"], "nothing")), path, row_group_size=7)
+    return splits
+
+
+DATA: dict[str, Callable[[Path], dict[str, str]]] = {"task: regression": numbered, "task: captioning": captioned}
 """By row, what writes its splits into a folder, where it is not `write_data`."""
+
+CAPTIONED = {"id": "id", "image": "image", "label": "text", "tabular": {"numbers": ["weight"], "categories": ["kind"]}}
+KEYS: dict[str, dict[str, Any]] = {
+    "task: captioning": {"data__columns": CAPTIONED, "data__image__augment": [{"type": "flip"}, {"type": "shift"}]}
+}
+"""By row, what else it takes in the job."""
 
 SAMPLE = (
     "model.image: resnet",
@@ -80,10 +98,11 @@ JOBS = {"a type of each family": SAMPLE, **{name: (name,) for name in ROWS}}
 
 def job_of(rows: tuple[str, ...], data: dict[str, str]) -> dict[str, Any]:
     """The tiny job with the sections of the rows in it."""
-    changes = {}
+    changes: dict[str, Any] = {}
     for row in rows:
         path, kind = row.split(": ")
         changes[path.replace(".", "__")] = {"type": kind, **ROWS[row]}
+        changes |= KEYS.get(row, {})
     return job_dict(data, train__epochs=2, **changes)
 
 

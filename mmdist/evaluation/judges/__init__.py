@@ -3,13 +3,22 @@
 from collections.abc import Sequence
 from typing import assert_never
 
+from mmdist.data.captions import CaptionEncoder
 from mmdist.evaluation.judges.base import Judge
+from mmdist.evaluation.judges.captioning import CaptioningJudge
 from mmdist.evaluation.judges.classification import ClassificationJudge
 from mmdist.evaluation.judges.multilabel import MultilabelJudge
 from mmdist.evaluation.judges.ordinal import OrdinalJudge
 from mmdist.evaluation.judges.regression import RegressionJudge
 from mmdist.spec.evaluation import EvaluationSpec
-from mmdist.spec.task import ClassificationSpec, MultilabelSpec, OrdinalSpec, RegressionSpec, TaskSpec
+from mmdist.spec.task import (
+    CaptioningSpec,
+    ClassificationSpec,
+    MultilabelSpec,
+    OrdinalSpec,
+    RegressionSpec,
+    TaskSpec,
+)
 
 __all__ = ["Judge", "make_judge"]
 
@@ -19,7 +28,7 @@ def make_judge(task: TaskSpec, labels: Sequence[str], spec: EvaluationSpec) -> J
 
     Args:
         task: What is predicted.
-        labels: In the order of the model's outputs; empty for a task without.
+        labels: In the order of the model's outputs; the words of captions; empty for a task without.
         spec: Level, resamples, bins and mistakes.
     """
     match task:
@@ -31,5 +40,7 @@ def make_judge(task: TaskSpec, labels: Sequence[str], spec: EvaluationSpec) -> J
             return MultilabelJudge(labels, spec, threshold=task.threshold)
         case RegressionSpec():
             return RegressionJudge(spec)
+        case CaptioningSpec():
+            return CaptioningJudge(CaptionEncoder(tuple(labels), task.tokens, task.lowercase), spec)
         case _:
             assert_never(task)

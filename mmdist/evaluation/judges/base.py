@@ -14,6 +14,7 @@ from mmdist.data.batches import Batch
 from mmdist.evaluation.bootstrap import resample
 from mmdist.evaluation.metrics import with_interval
 from mmdist.evaluation.mistakes import MistakeKeeper
+from mmdist.spec.data import ColumnsSpec
 from mmdist.spec.evaluation import EvaluationSpec
 
 __all__ = ["Judge", "JudgedRows", "headline_of"]
@@ -77,6 +78,10 @@ class Judge(ABC):
     @abstractmethod
     def schema(self) -> pa.Schema:
         """Columns of predictions.parquet."""
+
+    def text_column(self, columns: ColumnsSpec) -> str | None:
+        """The column that `JudgedRows.texts` are read from."""
+        return columns.text
 
     @abstractmethod
     def take(self, rows: JudgedRows, answers: Mapping[str, npt.NDArray[Any]]) -> pa.Table:

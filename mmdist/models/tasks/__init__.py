@@ -4,15 +4,24 @@ from typing import assert_never
 
 from mmdist.models.facts import DataFacts
 from mmdist.models.tasks.base import Task
+from mmdist.models.tasks.captioning import CaptioningTask
 from mmdist.models.tasks.classification import ClassificationHead, ClassificationTask
 from mmdist.models.tasks.heads import HeadTask
 from mmdist.models.tasks.multilabel import MultilabelTask
 from mmdist.models.tasks.ordinal import OrdinalTask
 from mmdist.models.tasks.regression import RegressionTask
 from mmdist.spec.model import RegularizationSpec
-from mmdist.spec.task import ClassificationSpec, MultilabelSpec, OrdinalSpec, RegressionSpec, TaskSpec
+from mmdist.spec.task import (
+    CaptioningSpec,
+    ClassificationSpec,
+    MultilabelSpec,
+    OrdinalSpec,
+    RegressionSpec,
+    TaskSpec,
+)
 
 __all__ = [
+    "CaptioningTask",
     "ClassificationHead",
     "ClassificationTask",
     "HeadTask",
@@ -36,5 +45,7 @@ def build_task(spec: TaskSpec, facts: DataFacts, *, regularization: Regularizati
         case RegressionSpec():
             mean, deviation = facts.target
             return RegressionTask(spec, regularization=regularization, mean=mean, deviation=deviation, seed=seed)
+        case CaptioningSpec():
+            return CaptioningTask(spec, regularization=regularization, words=len(facts.labels), seed=seed)
         case _:
             assert_never(spec)

@@ -18,6 +18,10 @@ class Task(ABC):
     metrics: tuple[str, ...] = ()
     """Names of what `row_metrics` gives, in its order: those of the task's spec."""
 
+    def label_input(self) -> Any | None:
+        """The label as an input of the model, named `label`; None where a model is not taught with it."""
+        return None
+
     @abstractmethod
     def connect(self, inputs: Tensors, towers: Mapping[str, TowerOutput], fuse: Fuse) -> dict[str, Any]:
         """The model's outputs by name, made of the towers' outputs; called once, while the model is built.
@@ -33,6 +37,10 @@ class Task(ABC):
     def row_metrics(self, outputs: Tensors, inputs: Tensors) -> tuple[Any, ...]:
         """By name in `metrics`, a number of each row, float32 (B,): its mean over the rows is the metric."""
 
-    @abstractmethod
     def answers(self, outputs: Tensors) -> dict[str, Any]:
-        """What predictions and evaluations are made of, by name."""
+        """What predictions and evaluations are made of, by name; as it stands, the outputs."""
+        return dict(outputs)
+
+    def predict(self, model: Any, inputs: Tensors) -> dict[str, Any]:
+        """The answers to a batch without labels, by the model that `connect` was called for."""
+        return self.answers(model(inputs, training=False))

@@ -20,7 +20,7 @@ from mmdist.data.values import name_values
 from mmdist.errors import DataRefusedError, Place
 from mmdist.spec.data import ColumnsSpec, LanesOrderSpec
 from mmdist.spec.job import TrainJob
-from mmdist.spec.task import MultilabelSpec, RegressionSpec
+from mmdist.spec.task import LabelTask, MultilabelSpec, RegressionSpec
 from mmdist.spec.train import CheckpointSpec
 from mmdist.storage import open_store
 
@@ -78,7 +78,7 @@ def shrink(job: TrainJob, folder: Path, *, replicas: int) -> Sample:
     if isinstance(order, LanesOrderSpec):
         order = order.model_copy(update={"lanes": lanes})
     task = job.task
-    if not isinstance(task, RegressionSpec) and task.labels == "auto":
+    if isinstance(task, LabelTask) and task.labels == "auto":
         task = task.model_copy(update={"labels": _labels(job, train, (table, small))})
     shrunk = job.model_copy(
         update={

@@ -1,6 +1,7 @@
 """All checks of a job, by its kind."""
 
 from mmdist.errors import JobFileError
+from mmdist.spec.checks.captioning import check_captioning
 from mmdist.spec.checks.columns import check_columns
 from mmdist.spec.checks.fusion import check_fusion
 from mmdist.spec.checks.importing import check_imported_folders, check_shares
@@ -40,6 +41,7 @@ def check_job(job: JobSpec, document: Document) -> list[JobFileError]:
                 *check_tuning(job, document),
                 *check_fusion(job, document),
                 *check_ngrams(job, document),
+                *check_captioning(job, document),
                 *check_modes(job, document),
                 *check_warmup(job, document),
                 *check_xla(job, document),

@@ -6,23 +6,32 @@ from pydantic import Field
 
 from mmdist.spec.base import default_type
 from mmdist.spec.task.base import Mode, TaskBase
+from mmdist.spec.task.captioning import CaptioningSpec, DecoderSpec, LSTMDecoderSpec, TransformerDecoderSpec
 from mmdist.spec.task.classification import ClassificationSpec
 from mmdist.spec.task.multilabel import MultilabelSpec
 from mmdist.spec.task.ordinal import OrdinalSpec
 from mmdist.spec.task.regression import RegressionSpec
 
 __all__ = [
+    "CaptioningSpec",
     "ClassificationSpec",
+    "DecoderSpec",
+    "LSTMDecoderSpec",
+    "LabelTask",
     "Mode",
     "MultilabelSpec",
     "OrdinalSpec",
     "RegressionSpec",
     "TaskBase",
     "TaskSpec",
+    "TransformerDecoderSpec",
 ]
 
+LabelTask = ClassificationSpec | MultilabelSpec | OrdinalSpec
+"""Tasks whose answers are among labels that are known before training."""
+
 TaskSpec = Annotated[
-    ClassificationSpec | MultilabelSpec | OrdinalSpec | RegressionSpec,
+    LabelTask | RegressionSpec | CaptioningSpec,
     Field(discriminator="type"),
     default_type("classification"),
 ]

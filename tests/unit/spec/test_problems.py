@@ -77,7 +77,7 @@ def test_unknown_type_of_one(refusal: Refusal) -> None:
     # The unknown type's own keys are not judged by the type that is there.
     assert refusal(TRAIN + "task: {type: sum, width: 16}\n") == (
         "job.yaml:6:14: unknown type `sum` for `task`\n"
-        "  expected: `classification`, `multilabel`, `ordinal` or `regression`\n"
+        "  expected: `classification`, `multilabel`, `ordinal`, `regression` or `captioning`\n"
         "  received: `sum`"
     )
 
