@@ -16,6 +16,7 @@ from mmdist.storage import Event, Store, read_events
 __all__ = ["REPORT_VERSION", "build_report"]
 
 REPORT_VERSION = 1
+_METRIC_NAMES = {"cider": "CIDEr-D"}
 _SPLIT_NAMES = {"test": "Test", "validation": "Validation"}
 _LONGEST_LABEL = 40
 _USER_IN_URL = re.compile(r"(?<=://)[^/\s@?#]+@")
@@ -92,7 +93,7 @@ def _verdict(evaluation: Mapping[str, Any] | None) -> str:
     metrics = evaluation["metrics"]
     main = metrics.get("main", "accuracy")
     facts, baseline = metrics["headline"][main], metrics["baseline"]
-    name = f"{_SPLIT_NAMES.get(evaluation['split'], 'Input')} {main.replace('_', ' ')}"
+    name = f"{_SPLIT_NAMES.get(evaluation['split'], 'Input')} {_METRIC_NAMES.get(main, main.replace('_', ' '))}"
     rows = f"{metrics['rows']:,} row{'s' if metrics['rows'] != 1 else ''}"
     if "classes" in metrics:
         rows += f", {metrics['classes']} classes"

@@ -75,14 +75,19 @@ def captioned(folder: Path) -> dict[str, str]:
     return splits
 
 
-DATA: dict[str, Callable[[Path], dict[str, str]]] = {"task: regression": numbered, "task: captioning": captioned}
-"""By row, what writes its splits into a folder, where it is not `write_data`."""
+DATA: dict[str, Callable[[Path], dict[str, str]]] = {
+    "task: regression": numbered,
+    "task: captioning": captioned,
+    "captions by an LSTM": captioned,
+}
+"""By row or job, what writes its splits into a folder, where it is not `write_data`."""
 
 CAPTIONED = {"id": "id", "image": "image", "label": "text", "tabular": {"numbers": ["weight"], "categories": ["kind"]}}
 KEYS: dict[str, dict[str, Any]] = {
-    "task: captioning": {"data__columns": CAPTIONED, "data__image__augment": [{"type": "flip"}, {"type": "shift"}]}
+    "task: captioning": {"data__columns": CAPTIONED, "data__image__augment": [{"type": "flip"}, {"type": "shift"}]},
+    "captions by an LSTM": {"task__decoder": {"type": "lstm", "embedding": 4, "units": 6}},
 }
-"""By row, what else it takes in the job."""
+"""By row or job, what else it takes in the job."""
 
 SAMPLE = (
     "model.image: resnet",
@@ -93,16 +98,21 @@ SAMPLE = (
 )
 """Rows that one job has together: what is run of them by default."""
 
-JOBS = {"a type of each family": SAMPLE, **{name: (name,) for name in ROWS}}
+JOBS = {
+    "a type of each family": SAMPLE,
+    **{name: (name,) for name in ROWS},
+    "captions by an LSTM": ("task: captioning",),
+}
 
 
-def job_of(rows: tuple[str, ...], data: dict[str, str]) -> dict[str, Any]:
-    """The tiny job with the sections of the rows in it."""
+def job_of(name: str, data: dict[str, str]) -> dict[str, Any]:
+    """The tiny job with the sections of a job's rows in it."""
     changes: dict[str, Any] = {}
-    for row in rows:
+    for row in JOBS[name]:
         path, kind = row.split(": ")
         changes[path.replace(".", "__")] = {"type": kind, **ROWS[row]}
         changes |= KEYS.get(row, {})
+    changes |= KEYS.get(name, {})
     return job_dict(data, train__epochs=2, **changes)
 
 
@@ -117,7 +127,7 @@ def folders(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         write = DATA.get(name, write_data)
         if write not in made:
             made[write] = write(root / "data" / str(len(made)))
-        job = job_of(JOBS[name], made[write])
+        job = job_of(name, made[write])
         for kind in ("alone", "stopped"):
             write_run(run_of(root, kind, name), job)
     alone = [f"end:{run_of(root, 'alone', name)}" for name in names]

@@ -66,11 +66,7 @@ class CaptioningJudge(Judge):
         captions = [join_words(words) for words in said]
         chances = _chance(rows.batch.row[rows.places])
         for position in self.mistakes.worst(chances):
-            answer = Answer(
-                label=references[position],
-                predicted=captions[position],
-                confidence=float(np.exp(log_probability[position])),
-            )
+            answer = Answer(label=references[position], predicted=captions[position])
             if not self.mistakes.offer(rows.batch, int(rows.places[position]), None, float(chances[position]), answer):
                 break
         columns: list[pa.Array[Any]] = [

@@ -1,14 +1,19 @@
 """CIDEr-D against what its authors' program gives, BLEU against sacrebleu, and the judge of captions."""
 
+import json
+
 import numpy as np
 import pytest
 from sacrebleu.metrics.bleu import BLEU
+from synthetic_run import write_run
 
 from mmdist.data.batches import Batch, LedgerDelta
 from mmdist.errors import TrainingFailedError
 from mmdist.evaluation.caption_scores import bleu_of, bleu_parts, cider_d
 from mmdist.evaluation.judges import make_judge
 from mmdist.evaluation.judges.base import JudgedRows
+from mmdist.evaluation.paths import EVALUATION, REPORT_HTML
+from mmdist.evaluation.report import render_report
 from mmdist.spec.data import ColumnsSpec
 from mmdist.spec.evaluation import EvaluationSpec
 from mmdist.spec.task import CaptioningSpec
@@ -106,3 +111,22 @@ def test_answers_that_are_no_numbers_are_refused():
     broken = {**answers(SAID[:2]), "log_probability": np.array([0.0, np.nan], np.float32)}
     with pytest.raises(TrainingFailedError, match="1 not finite"):
         judge.take(rows_of(0, REFERENCES[:2]), broken)
+
+
+def test_the_page_shows_captions_beside_pictures(tmp_path):
+    judge = make_judge(TASK, VOCABULARY, EvaluationSpec(bootstrap_samples=200, mistakes=6))
+    judge.take(rows_of(0, [f"<b>{text}</b>" for text in REFERENCES]), answers(SAID))
+    run = write_run(tmp_path)
+    record = json.loads(run.read_bytes(EVALUATION))
+    run.write_bytes(EVALUATION, json.dumps({**record, "labels": [], "metrics": judge.metrics(0)}).encode())
+    judge.mistakes.write(run)
+    render_report(run)
+    html = run.read_bytes(REPORT_HTML).decode()
+    assert "Test CIDEr-D " in html
+    assert "giving each row the caption of another" in html
+    assert html.count('<img src="data:image/png') == 6
+    assert all(f"<bdi>{text}</bdi>" in html for text in SAID)
+    assert "<b>a tree</b>" not in html
+    assert "&lt;b&gt;a tree&lt;/b&gt;" in html
+    for part in ("Worst answers", "Calibration</h2>", "no text"):
+        assert part not in html
