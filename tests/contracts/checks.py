@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from mmdist.models.arrays import assign_arrays, pack_arrays, read_variables, unpack_arrays
+from mmdist.models.decoders import UNSAID
 from mmdist.models.layers import TowerOutput
 
 
@@ -72,17 +73,19 @@ def check_head(make: Callable[[int], Any], fused: np.ndarray, *, logits: tuple[i
 def check_decoder(
     make: Callable[[int], Any], label: np.ndarray, memory: np.ndarray, *, logits: tuple[int, ...]
 ) -> None:
-    """A decoder of sentences from a seed, on a memory of which all places count."""
+    """A decoder of sentences from a seed, on a memory of which all places count; logits of words and the end."""
     mask = np.ones(memory.shape[:2], bool)
 
     def call(decoder: Any) -> Any:
-        return decoder(label, memory, mask)
+        return decoder(label, memory, mask)[:, :, UNSAID:]
 
     decoder = make(0)
     assert call(decoder).shape == logits
     later = label.copy()
     later[:, -1] = 3
-    np.testing.assert_array_equal(decoder(later, memory, mask), call(decoder), "the last token is no one's past")
+    np.testing.assert_array_equal(
+        decoder(later, memory, mask)[:, :, UNSAID:], call(decoder), "the last token is no one's past"
+    )
     _check_save_and_load(make, call)
     _check_precision(make, call, expected="float32")
     _check_step(decoder, call)

@@ -5,12 +5,12 @@ from typing import Any, assert_never
 from mmdist.models.decoders.beam import beam_search
 from mmdist.models.decoders.lstm import LSTMDecoder
 from mmdist.models.decoders.memory import CaptionMemory
-from mmdist.models.decoders.shift import DECODER
+from mmdist.models.decoders.shift import DECODER, UNSAID
 from mmdist.models.decoders.transformer import TransformerDecoder
 from mmdist.spec.model import RegularizationSpec
 from mmdist.spec.task import DecoderSpec, LSTMDecoderSpec, TransformerDecoderSpec
 
-__all__ = ["DECODER", "CaptionMemory", "LSTMDecoder", "TransformerDecoder", "beam_search", "build_decoder"]
+__all__ = ["DECODER", "UNSAID", "CaptionMemory", "LSTMDecoder", "TransformerDecoder", "beam_search", "build_decoder"]
 
 
 def build_decoder(
@@ -19,7 +19,8 @@ def build_decoder(
     """The decoder that the spec's `type` names.
 
     It is a Keras layer: `call(label_BL, memory_BSD, memory_mask_BS, training=False) -> logits float32 (B, L, V)`,
-    where the logits at a place depend on the memory and on the tokens before that place alone.
+    where the logits at a place depend on the memory and on the tokens before that place alone, and
+    are far below all others for what is never said: padding and the unknown word.
 
     Args:
         spec: Chooses the decoder.

@@ -1,6 +1,6 @@
 """Beam search: the most probable sentences, found token by token. No weights and no randomness."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ __all__ = ["beam_search"]
 # B rows, K beams, R = B * K sentences, L tokens, V tokens that can be said
 
 _NEVER = -1e9
-"""Log-probability of what is never said; finite, so that sums of it stay numbers."""
+"""Log-probability of what must not be said; finite, so that sums of it stay numbers."""
 
 
 def beam_search(
@@ -22,7 +22,6 @@ def beam_search(
     classes: int,
     beams: int,
     length_penalty: float,
-    never: Iterable[int] = (),
 ) -> tuple[Any, Any]:
     """The best sentence of each row. Of equally good ones, the one whose tokens have smaller numbers is taken first.
 
@@ -37,15 +36,12 @@ def beam_search(
         classes: V; the last one is the end.
         beams: K; with 1, each token is the most probable one.
         length_penalty: 0 for none.
-        never: Tokens that are not said.
 
     Returns:
         tokens int32 (B, L), the end among them and 0 behind it, and their log-probability float32 (B,).
 
     Ref: arXiv:1609.08144 (length penalty).
     """
-    said_V = np.zeros(classes, np.float32)
-    said_V[list(never)] = _NEVER
     empty_V = np.zeros(classes, np.float32)
     empty_V[-1] = _NEVER
     # A sentence that has ended goes on with padding, at no cost.
@@ -57,7 +53,7 @@ def beam_search(
 
     def go_on(place: Any, sentences_BKL: Any, scores_BK: Any, ended_BK: Any) -> tuple[Any, Any, Any, Any]:
         logits_RV = logits_at(place, tf.reshape(sentences_BKL, [-1, tokens]))
-        next_BKV = tf.reshape(tf.nn.log_softmax(logits_RV), [-1, beams, classes]) + said_V
+        next_BKV = tf.reshape(tf.nn.log_softmax(logits_RV), [-1, beams, classes])
         next_BKV += tf.where(place == 0, empty_V, tf.zeros_like(empty_V))
         next_BKV = tf.where(ended_BK[:, :, None], ended_V, next_BKV)
         totals_BN = tf.reshape(scores_BK[:, :, None] + next_BKV, [-1, beams * classes])

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from mmdist.models.decoders.shift import DECODER, tokens_before
+from mmdist.models.decoders.shift import DECODER, tokens_before, words_alone
 from mmdist.models.draws import Dropout
 from mmdist.models.layers import kernel_penalty
 from mmdist.models.seeds import glorot, seed_for
@@ -67,4 +67,4 @@ class LSTMDecoder(keras.layers.Layer):
         # The vector comes first, so that every output but the first one follows a token.
         read_BTD = keras.ops.concatenate([keras.ops.cast(self.first(memory_BSD), words_BLD.dtype), words_BLD], axis=1)
         states_BTD = self.lstm(self.drop_in(read_BTD, training=training))
-        return self.out(self.drop_out(states_BTD[:, 1:], training=training))
+        return words_alone(self.out(self.drop_out(states_BTD[:, 1:], training=training)))

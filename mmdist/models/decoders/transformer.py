@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from mmdist.models.decoders.shift import DECODER, tokens_before
+from mmdist.models.decoders.shift import DECODER, tokens_before, words_alone
 from mmdist.models.draws import Dropout
 from mmdist.models.layers import kernel_penalty
 from mmdist.models.seeds import glorot, seed_for
@@ -77,7 +77,7 @@ class TransformerDecoder(keras.layers.Layer):
             tokens_BLD = block(
                 tokens_BLD, past_1LL, training=training, seen_BSD=memory_BSD, seen_mask_BS=memory_mask_BS
             )
-        return self.out(self.norm(tokens_BLD))
+        return words_alone(self.out(self.norm(tokens_BLD)))
 
 
 def _drawn(seed: int, name: str) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mmdist.models.decoders import DECODER, CaptionMemory, beam_search, build_decoder
+from mmdist.models.decoders import DECODER, UNSAID, CaptionMemory, beam_search, build_decoder
 from mmdist.models.fusion import Fuse
 from mmdist.models.layers import TowerOutput
 from mmdist.models.tasks.base import Task, Tensors
@@ -17,9 +17,6 @@ __all__ = ["CaptioningTask"]
 
 # B batch, K beams, L tokens of a sentence, V tokens that can be said, S places of the memory, D width
 
-_NOT_WORDS = 2
-"""Padding and the unknown word, the first numbers: neither is ever said."""
-
 
 class CaptioningTask(Task):
     """Says a sentence about a row.
@@ -27,7 +24,8 @@ class CaptioningTask(Task):
     `inputs["label"]`: int32 (B, L), the sentence's tokens and V - 1 for its end, then 0; it is an input of the model,
     which tells each token from those before it. Outputs: `logits`, float32 (B, L, V), and what the decoder looks at,
     `memory` float (B, S, D) and `memory_mask` bool (B, S). Answers: `tokens`, int32 (B, L), and `log_probability`,
-    float32 (B,), of the sentence with its end. The loss of a row is the mean over its tokens.
+    float32 (B,), of the sentence with its end. The loss of a row is the mean over its tokens but the unknown
+    ones, which are never said.
 
     Args:
         spec: The decoder and the search.
@@ -40,7 +38,7 @@ class CaptioningTask(Task):
         self.metrics = tuple(spec.metrics)
         self._spec = spec
         self._regularization = regularization
-        self._classes = words + _NOT_WORDS + 1
+        self._classes = UNSAID + words + 1
         self._seed = seed
 
     def label_input(self) -> Any:
@@ -65,12 +63,12 @@ class CaptioningTask(Task):
         return {"logits": logits_BLV, "memory": memory_BSD, "memory_mask": mask_BS}
 
     def row_losses(self, outputs: Tensors, inputs: Tensors) -> Any:
-        """Cross-entropy, the mean over the tokens of the sentence and its end."""
+        """Cross-entropy, the mean over the known tokens of the sentence and its end."""
         losses_BL = keras.losses.sparse_categorical_crossentropy(inputs["label"], outputs["logits"], from_logits=True)
         return _mean_over_tokens(losses_BL, inputs["label"])
 
     def row_metrics(self, outputs: Tensors, inputs: Tensors) -> tuple[Any, ...]:
-        """Share of the tokens that are the most likely ones after those before them."""
+        """Share of the known tokens that are the most likely ones after those before them."""
         said_BL = keras.ops.cast(keras.ops.argmax(outputs["logits"], axis=-1), "int32")
         right_BL = keras.ops.equal(said_BL, keras.ops.cast(inputs["label"], "int32"))
         return (_mean_over_tokens(keras.ops.cast(right_BL, "float32"), inputs["label"]),)
@@ -93,12 +91,11 @@ class CaptioningTask(Task):
             classes=self._classes,
             beams=spec.beams,
             length_penalty=spec.length_penalty,
-            never=range(_NOT_WORDS),
         )
         return {"tokens": tokens_BL, "log_probability": log_probability_B}
 
 
 def _mean_over_tokens(values_BL: Any, label_BL: Any) -> Any:
-    """The mean over the places that are not padding, (B,); 0 where all are."""
-    counts_BL = keras.ops.cast(keras.ops.not_equal(label_BL, 0), "float32")
+    """The mean over the places with a token that can be said, (B,); 0 where there is none."""
+    counts_BL = keras.ops.cast(keras.ops.greater_equal(label_BL, UNSAID), "float32")
     return keras.ops.sum(values_BL * counts_BL, axis=-1) / keras.ops.maximum(keras.ops.sum(counts_BL, axis=-1), 1.0)

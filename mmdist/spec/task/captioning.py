@@ -50,7 +50,7 @@ class CaptioningSpec(TaskBase):
     tokens: Annotated[int, Field(ge=2)] = 20
     """Most tokens of a sentence, words, punctuation marks and the end; the rest of a longer one is not learned."""
     vocabulary: Annotated[int, Field(ge=3)] = 10_000
-    """Most tokens in the vocabulary, the padding and unknown tokens among them; rarer words are never said."""
+    """Most tokens in the vocabulary, the padding and unknown tokens among them; rarer words are passed over."""
     lowercase: bool = True
     """Whether upper and lower case are one, in learning, saying and judging."""
     beams: PositiveInt = 3
