@@ -63,7 +63,8 @@ class Batch:
     """The rows of this batch that were set aside, by place."""
     ledger: LedgerDelta
     fields: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
-    """By name the arrays of further modalities: `tabular` float32 (B, F, 2) and `tabular_present` bool (B,)."""
+    """By name the arrays of further modalities: `tabular` float32 (B, F, 2), `audio` float32 (B, F, M), and of each
+    `MODALITY_present` bool (B,)."""
 
     def inputs(self) -> dict[str, npt.NDArray[Any]]:
         """What a model may be shown, by name: of each modality that the job reads, its arrays and where it is present.

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mmdist.data.audio import AudioEncoder
 from mmdist.data.batches import BadRow, Batch, LedgerDelta
 from mmdist.data.content import HashedColumns
 from mmdist.data.decode import decode_images
@@ -19,6 +20,7 @@ from mmdist.data.rows import ObjectArray, RowBlock
 from mmdist.data.tabular import TabularEncoder
 from mmdist.data.targets import Target
 from mmdist.data.tokenizer import Tokenizer
+from mmdist.spec.audio import AudioSpec
 from mmdist.spec.data import ColumnsSpec
 
 __all__ = ["Collator", "PendingBatch"]
@@ -37,6 +39,7 @@ class Collator:
         max_pixels: Largest picture, by its header, that is decoded.
         tokenizer: Needed where texts are read.
         tabular: Needed where the fields of records are read.
+        audio: Needed where recordings are read.
         target: What labels become; without it `Batch.label` is None and no label is bad.
         threads: Threads that `collate` decodes with.
     """
@@ -46,6 +49,7 @@ class Collator:
     max_pixels: int = 50_000_000
     tokenizer: Tokenizer | None = None
     tabular: TabularEncoder | None = None
+    audio: AudioSpec | None = None
     target: Target | None = None
     threads: int = 1
 
@@ -56,6 +60,8 @@ class Collator:
             raise ValueError("a collator that reads texts needs a tokenizer")
         if self.columns.tabular is not None and self.tabular is None:
             raise ValueError("a collator that reads the fields of records needs their encoder")
+        if self.columns.audio is not None and self.audio is None:
+            raise ValueError("a collator that reads recordings needs to know how")
 
     @property
     def read_columns(self) -> ColumnsSpec:
@@ -81,6 +87,7 @@ class Collator:
             origin,
             tokenizer=self.tokenizer,
             tabular=self.tabular if self.columns.tabular is not None else None,
+            audio=AudioEncoder(self.audio) if self.columns.audio is not None and self.audio is not None else None,
             target=self.target,
             hashed=hashed,
             images=images,

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mmdist.data.audio import AudioEncoder
 from mmdist.data.batches import BadRow
 from mmdist.data.content import HashedColumns, group_weights, row_hashes, text_hashes, view_hashes
 from mmdist.data.rows import ObjectArray, RowBlock
@@ -43,6 +44,7 @@ def prepare_rows(
     *,
     tokenizer: Tokenizer | None,
     tabular: TabularEncoder | None,
+    audio: AudioEncoder | None,
     target: Target | None,
     hashed: HashedColumns | None,
     images: ObjectArray | None = None,
@@ -57,6 +59,7 @@ def prepare_rows(
         origin: Where the rows come from.
         tokenizer: Needed where texts are read.
         tabular: Needed where the fields of records are read.
+        audio: Needed where recordings are read.
         target: Without it, the label column is not looked at.
         hashed: The columns that the ledger adds up; None for no ledger.
         images: (n,) the pictures where the table does not hold their column. They are not looked at: their sums are
@@ -96,6 +99,10 @@ def prepare_rows(
         fields, unreadable = tabular.encode(table)
         for number, reason in unreadable.items():
             reasons.setdefault(number, reason)
+    if audio is not None and columns.audio is not None:
+        heard, unusable = audio.encode(_column(table, columns.audio, "audio"))
+        fields |= heard
+        _note(reasons, columns.audio, unusable)
     if columns.image is not None and images is not None:
         known[columns.image] = np.ones(count, np.uint64)
     elif columns.image is not None:
@@ -177,6 +184,9 @@ def _note_empty_rows(
     if text_present is not None:
         absent &= ~text_present
         parts.append((columns.text or "", "no text (null, empty or blank)"))
+    if "audio_present" in fields:
+        absent &= ~fields["audio_present"]
+        parts.append((columns.audio or "", "no recording (null)"))
     if "tabular_present" in fields:
         absent &= ~fields["tabular_present"]
         parts.append(("", "no field (all null, blank or NaN)"))
@@ -189,6 +199,7 @@ def _note_empty_rows(
 _TYPES = {
     "image": ((pa.types.is_binary, pa.types.is_large_binary), "binary"),
     "text": ((pa.types.is_string, pa.types.is_large_string), "string"),
+    "audio": ((pa.types.is_binary, pa.types.is_large_binary), "binary"),
     "label": ((pa.types.is_string, pa.types.is_large_string, pa.types.is_integer), "string or integer"),
     "number": (
         (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_floating),

@@ -1,4 +1,4 @@
-"""Which column of a dataset plays which part in a job: id, image, text, label, or a field of a record."""
+"""Which column of a dataset plays which part in a job: id, image, text, audio, label, or a field of a record."""
 
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ _ROLE_TYPES = {
     "id": _NAMES,
     "image": ("binary", "large_binary"),
     "text": _TEXT,
+    "audio": ("binary", "large_binary"),
     "label": _NAMES,
     "tabular.numbers": (*_NAMES, *_FLOATS, "bool"),
     "tabular.categories": (*_NAMES, "bool"),
@@ -27,7 +28,7 @@ _ROLE_TYPES = {
 
 def columns_by_role(columns: ColumnsSpec) -> dict[str, str]:
     """The column of each part that the job reads; parts with several columns number them, as job files do."""
-    named = {"id": columns.id, "image": columns.image, "text": columns.text, "label": columns.label}
+    named = {part: getattr(columns, part) for part in ("id", "image", "text", "audio", "label")}
     if columns.tabular is not None:
         for kind, names in (("numbers", columns.tabular.numbers), ("categories", columns.tabular.categories)):
             named |= {f"tabular.{kind}.{number}": name for number, name in enumerate(names)}

@@ -50,7 +50,7 @@ _WITHOUT_END = ("mean_rank_error", "mean_absolute_error", "root_mean_squared_err
 _ENDS = {"cider": 10.0}
 """Largest values that are not 1."""
 
-_MODALITIES = {"image": "picture", "text": "text", "tabular": "fields"}
+_MODALITIES = {"image": "picture", "text": "text", "audio": "recording", "tabular": "fields"}
 
 
 def render_page(report: Mapping[str, Any], mistakes: Sequence[Mapping[str, Any]]) -> str:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mmdist.errors import DataRefusedError, Place
 from mmdist.models.arrays import assign_arrays, describe, pack_arrays, unpack_arrays
 from mmdist.models.facts import DataFacts, tabular_facts
+from mmdist.spec.audio import AudioSpec
 from mmdist.spec.data import MODALITIES, ColumnsSpec, ImageSpec
 from mmdist.spec.model import ModelSpec
 from mmdist.spec.task import LabelTask, TaskSpec
@@ -55,6 +56,8 @@ class ArtifactInfo(BaseModel):
     vocabulary: int | None
     """Tokens in the tokenizer."""
     tokenizer_sha256: str | None
+    audio: AudioSpec | None = None
+    """How recordings are prepared; None where the model reads none."""
     tabular: dict[str, Any] | None = None
     """What the fields of records are scaled and numbered by, as `TabularEncoder.to_json` gives it."""
     labels: tuple[str, ...]
@@ -83,6 +86,7 @@ class ArtifactInfo(BaseModel):
             image_size=self.image.size if self.image is not None else None,
             text_tokens=self.text.tokens if self.text is not None else None,
             vocabulary=self.vocabulary,
+            audio=self.audio.shape if self.audio is not None else None,
             tabular=tabular_facts(self.tabular) if self.tabular is not None else None,
             labels=self.labels,
             target=self.target,

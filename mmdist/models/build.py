@@ -8,6 +8,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from mmdist.errors import JobFileError, Place
+from mmdist.models.audio import build_audio_tower
 from mmdist.models.auxiliary import auxiliary_outputs
 from mmdist.models.facts import DataFacts
 from mmdist.models.fusion import Fuse, build_fusion
@@ -36,9 +37,9 @@ def build_model(spec: ModelSpec, task: Task, facts: DataFacts, *, seed: int) -> 
 
     Returns:
         A keras.Model from a dict of inputs to the task's dict of outputs, with those that auxiliary losses are made
-        of. The inputs, those of the towers that are built: `image` float32 (B, H, W, 3) in [0, 1], `text` int32 (B, T)
-        with 0 = padding, `tabular` float32 (B, F, 2), and of each `MODALITY_present` bool (B,). Where the task teaches
-        with it, also `label`.
+        of. The inputs, those of the towers that are built: `image` float32 (B, H, W, 3) in [0, 1], `text` int32
+        (B, T) with 0 = padding, `audio` float32 (B, F, M), `tabular` float32 (B, F, 2), and of each
+        `MODALITY_present` bool (B,). Where the task teaches with it, also `label`.
 
     Raises:
         JobFileError: where no modality is given, or a tower cannot read pictures of this size.
@@ -59,6 +60,9 @@ def build_model(spec: ModelSpec, task: Task, facts: DataFacts, *, seed: int) -> 
             spec.text, regularization=spec.regularization, vocabulary=facts.vocabulary, seed=seed
         )
         towers["text"] = text_tower(inputs["text"], shown["text"])
+    if facts.audio is not None:
+        audio_tower = build_audio_tower(spec.audio, regularization=spec.regularization, shape=facts.audio, seed=seed)
+        towers["audio"] = audio_tower(inputs["audio"], shown["audio"])
     if facts.tabular is not None:
         tabular_tower = build_tabular_tower(
             spec.tabular, regularization=spec.regularization, facts=facts.tabular, seed=seed
@@ -67,7 +71,7 @@ def build_model(spec: ModelSpec, task: Task, facts: DataFacts, *, seed: int) -> 
     if not towers:
         raise JobFileError(
             "the model has nothing to read",
-            expected="columns for at least one of `image`, `text` and `tabular`",
+            expected="columns for at least one of `image`, `text`, `audio` and `tabular`",
             received="none",
             place=Place(key="data.columns"),
         )
@@ -86,6 +90,9 @@ def _inputs(facts: DataFacts) -> dict[str, Any]:
     if facts.text_tokens is not None and facts.vocabulary is not None:
         inputs["text"] = keras.Input((facts.text_tokens,), dtype="int32", name="text")
         inputs["text_present"] = keras.Input((), dtype="bool", name="text_present")
+    if facts.audio is not None:
+        inputs["audio"] = keras.Input(facts.audio, dtype="float32", name="audio")
+        inputs["audio_present"] = keras.Input((), dtype="bool", name="audio_present")
     if facts.tabular is not None:
         fields = facts.tabular.numbers + len(facts.tabular.categories)
         inputs["tabular"] = keras.Input((fields, 2), dtype="float32", name="tabular")

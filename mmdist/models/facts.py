@@ -35,6 +35,8 @@ class DataFacts:
     """Tokens per text; None builds no text tower."""
     vocabulary: int | None = None
     """Tokens in the vocabulary; given with `text_tokens`."""
+    audio: tuple[int, int] | None = None
+    """Windows and mel bands of the spectrograms; None builds no tower for recordings."""
     tabular: TabularFacts | None = None
     """Fields of the records; None builds no tower for them."""
     labels: tuple[str, ...] = ()
@@ -50,6 +52,8 @@ def absent_inputs(facts: DataFacts, rows: int) -> dict[str, npt.NDArray[Any]]:
         arrays["image"] = np.zeros((rows, *facts.image_size, 3), np.uint8)
     if facts.text_tokens is not None:
         arrays["text"] = np.zeros((rows, facts.text_tokens), np.int32)
+    if facts.audio is not None:
+        arrays["audio"] = np.zeros((rows, *facts.audio), np.float32)
     if facts.tabular is not None:
         fields = facts.tabular.numbers + len(facts.tabular.categories)
         arrays["tabular"] = np.zeros((rows, fields, 2), np.float32)

@@ -175,6 +175,7 @@ def _collator(setup: PredictorSetup, artifact: Artifact) -> Collator:
         max_pixels=image.max_pixels,
         tokenizer=read_tokenizer(artifact.tokenizer) if artifact.tokenizer is not None else None,
         tabular=TabularEncoder.from_json(artifact.info.tabular) if artifact.info.tabular is not None else None,
+        audio=artifact.info.audio,
         threads=setup.threads,
     )
 

@@ -90,6 +90,7 @@ def evaluate(run: Store, model_run: Store, events: EventWriter) -> dict[str, Any
                 max_pixels=image.max_pixels,
                 tokenizer=read_tokenizer(artifact.tokenizer) if artifact.tokenizer is not None else None,
                 tabular=TabularEncoder.from_json(info.tabular) if info.tabular is not None else None,
+                audio=info.audio,
                 target=make_target(info.task, info.labels),
                 threads=default_threads(),
             ),

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
+from mmdist.spec.audio import AudioSpec
 from mmdist.spec.augment import AugmentSpec
 from mmdist.spec.base import Spec
 from mmdist.spec.text import TextSpec
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 
-MODALITIES = ("image", "text", "tabular")
+MODALITIES = ("image", "text", "audio", "tabular")
 """What a model can read, by the names of columns, towers and inputs."""
 
 
@@ -47,6 +48,8 @@ class ColumnsSpec(Spec):
     """Column with encoded pictures (binary: JPEG, PNG, GIF, BMP or WebP)."""
     text: str | None = None
     """Column with text (string)."""
+    audio: str | None = None
+    """Column with encoded recordings (binary: WAV or FLAC)."""
     tabular: TabularColumnsSpec | None = None
     """Columns with the fields of a record."""
     label: str | None = None
@@ -136,6 +139,7 @@ class TrainDataSpec(ReadingSpec):
     """The order of the training rows."""
     image: ImageSpec = ImageSpec()
     text: TextSpec = TextSpec()
+    audio: AudioSpec = AudioSpec()
     tabular: TabularSpec = TabularSpec()
 
 

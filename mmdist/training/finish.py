@@ -57,6 +57,7 @@ def _save_best(parts: LoopParts, state: TrainingState) -> None:
         text=job.data.text if reads_text else None,
         vocabulary=data.tokenizer.size if data.tokenizer is not None else None,
         tokenizer_sha256=data.tokenizer.sha256 if data.tokenizer is not None else None,
+        audio=data.collator.audio,
         tabular=data.tabular.to_json() if data.tabular is not None else None,
         labels=data.target.labels,
         target=(data.target.mean, data.target.deviation),

@@ -44,6 +44,7 @@ class Prepared:
             image_size=self.collator.image_size,
             text_tokens=self.tokenizer.tokens if self.tokenizer is not None else None,
             vocabulary=self.tokenizer.size if self.tokenizer is not None else None,
+            audio=self.collator.audio.shape if self.collator.audio is not None else None,
             tabular=tabular_facts(self.tabular.to_json()) if self.tabular is not None else None,
             labels=self.target.labels,
             target=(self.target.mean, self.target.deviation),
@@ -104,6 +105,7 @@ def prepare(
         max_pixels=data.image.max_pixels,
         tokenizer=tokenizer,
         tabular=tabular,
+        audio=data.audio if data.columns.audio is not None else None,
         target=make_target(job.task, target.labels),
         threads=threads,
     )

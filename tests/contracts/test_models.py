@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from contracts.checks import check_decoder, check_fusion, check_head, check_late_fusion, check_tower
 
+from mmdist.models.audio import build_audio_tower
 from mmdist.models.decoders import build_decoder
 from mmdist.models.facts import TabularFacts
 from mmdist.models.fusion import build_fusion
@@ -14,6 +15,8 @@ from mmdist.models.tasks import ClassificationHead
 from mmdist.models.text import build_text_tower
 from mmdist.spec.model import (
     ApplicationSpec,
+    AudioCNNSpec,
+    AudioTransformerSpec,
     BagSpec,
     BilinearSpec,
     BiLSTMSpec,
@@ -87,6 +90,23 @@ def test_tabular_tower(spec, tokens, pooled):
     check_tower(
         lambda seed: build_tabular_tower(spec, regularization=PLAIN, facts=TabularFacts(2, (4,)), seed=seed),
         {"tabular": fields, "present": PRESENT},
+        tokens=tokens,
+        pooled=pooled,
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "tokens", "pooled"),
+    [
+        (AudioCNNSpec(filters=(4, 8), units=6), (3, 5, 24), (3, 6)),
+        (AudioTransformerSpec(patch=(8, 4), depth=1, width=8, heads=2, units=6), (3, 9, 8), (3, 6)),
+    ],
+)
+def test_audio_tower(spec, tokens, pooled):
+    spectrograms = np.random.default_rng(0).random((3, 19, 10), np.float32)
+    check_tower(
+        lambda seed: build_audio_tower(spec, regularization=PLAIN, shape=(19, 10), seed=seed),
+        {"audio": spectrograms, "present": PRESENT},
         tokens=tokens,
         pooled=pooled,
     )

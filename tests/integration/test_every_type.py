@@ -38,6 +38,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "model.image: vit": {"patch_px": 4, "depth": 2, "width": 8, "heads": 2, "dropout": 0.1, "stochastic_depth": 0.2},
     "model.text: bilstm": {"embedding": 6, "lstm_units": 4, "units": 6},
     "model.text: bag": {"embedding": 6},
+    "model.audio: cnn": {"filters": [3, 4], "units": 5},
+    "model.audio: transformer": {"patch": [4, 4], "width": 4, "heads": 2, "depth": 1, "units": 5},
     "model.tabular: mlp": {"width": 3, "layers": [5]},
     "model.tabular: ft_transformer": {"width": 4, "heads": 2, "depth": 1},
     "model.fusion: concat": {},
@@ -75,7 +77,15 @@ def captioned(folder: Path) -> dict[str, str]:
     return splits
 
 
+def sounding(folder: Path) -> dict[str, str]:
+    """The tiny splits, with recordings."""
+    return write_data(folder, audio=True)
+
+
 DATA: dict[str, Callable[[Path], dict[str, str]]] = {
+    "a type of each family": sounding,
+    "model.audio: cnn": sounding,
+    "model.audio: transformer": sounding,
     "task: regression": numbered,
     "task: captioning": captioned,
     "captions by an LSTM": captioned,
@@ -83,7 +93,10 @@ DATA: dict[str, Callable[[Path], dict[str, str]]] = {
 """By row or job, what writes its splits into a folder, where it is not `write_data`."""
 
 CAPTIONED = {"id": "id", "image": "image", "label": "text", "tabular": {"numbers": ["weight"], "categories": ["kind"]}}
+HEARD = {"data__columns__audio": "audio", "data__audio": {"sample_rate": 8000, "seconds": 0.1, "mels": 8}}
 KEYS: dict[str, dict[str, Any]] = {
+    "model.audio: cnn": HEARD,
+    "model.audio: transformer": HEARD,
     "task: captioning": {"data__columns": CAPTIONED, "data__image__augment": [{"type": "flip"}, {"type": "shift"}]},
     "captions by an LSTM": {"task__decoder": {"type": "lstm", "embedding": 4, "units": 6}},
 }
@@ -92,6 +105,7 @@ KEYS: dict[str, dict[str, Any]] = {
 SAMPLE = (
     "model.image: resnet",
     "model.text: bilstm",
+    "model.audio: transformer",
     "model.tabular: ft_transformer",
     "model.fusion: cross_attention",
     "task: classification",

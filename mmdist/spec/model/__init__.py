@@ -1,5 +1,6 @@
 """The model section of a job file: each tower and each fusion is a spec, chosen by its type."""
 
+from mmdist.spec.model.audio import AudioCNNSpec, AudioTowerSpec, AudioTransformerSpec
 from mmdist.spec.model.auxiliary import AlignmentSpec, AuxiliarySpec, ModalityDropoutSpec
 from mmdist.spec.model.fusion import BilinearSpec, ConcatSpec, CrossAttentionSpec, FusionSpec, GatedSpec, LateSpec
 from mmdist.spec.model.image import (
@@ -19,6 +20,9 @@ from mmdist.spec.model.text import BagSpec, BiLSTMSpec, TextTowerSpec
 
 __all__ = [
     "AlignmentSpec",
+    "AudioCNNSpec",
+    "AudioTowerSpec",
+    "AudioTransformerSpec",
     "AuxiliarySpec",
     "ApplicationSpec",
     "BagSpec",

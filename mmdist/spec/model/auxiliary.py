@@ -37,5 +37,7 @@ class ModalityDropoutSpec(Spec):
     """Of the pictures."""
     text: Rate = 0.0
     """Of the texts."""
+    audio: Rate = 0.0
+    """Of the recordings."""
     tabular: Rate = 0.0
     """Of the records' fields."""

@@ -1,6 +1,7 @@
 """The model section: towers, fusion and regularization."""
 
 from mmdist.spec.base import Spec
+from mmdist.spec.model.audio import AudioCNNSpec, AudioTowerSpec
 from mmdist.spec.model.auxiliary import AuxiliarySpec, ModalityDropoutSpec, Rate
 from mmdist.spec.model.fusion import ConcatSpec, FusionSpec
 from mmdist.spec.model.image import CNNSpec, ImageTowerSpec
@@ -16,6 +17,7 @@ class ModelSpec(Spec):
 
     image: ImageTowerSpec = CNNSpec()
     text: TextTowerSpec = BiLSTMSpec()
+    audio: AudioTowerSpec = AudioCNNSpec()
     tabular: TabularTowerSpec = MLPSpec()
     fusion: FusionSpec = ConcatSpec()
     auxiliary: AuxiliarySpec = AuxiliarySpec()

@@ -39,6 +39,7 @@ def test_json_and_page(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
         "id": "name",
         "image": None,
         "text": "caption",
+        "audio": None,
         "tabular": None,
         "label": "class",
     }

@@ -88,7 +88,7 @@ def test_default_lanes_and_workers(refusal: Refusal, load: Callable[..., LoadedJ
 def test_columns(refusal: Refusal) -> None:
     assert refusal(TRAIN + "  columns: {label: l}\n") == (
         "job.yaml:6:3: `data.columns` names nothing that a model could read\n"
-        "  expected: at least one of `image`, `text` or `tabular`\n"
+        "  expected: at least one of `image`, `text`, `audio` or `tabular`\n"
         "  received: none\n"
         "  to do: add for example `image: COLUMN` or `text: COLUMN` to `data.columns`"
     )

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import soundfile
 from PIL import Image
 
 from mmdist.data.content import content_sums
@@ -27,8 +28,13 @@ BATCH = 16
 BATCHES = 6
 
 
-def write_split(folder: Path, rows: int, *, seed: int, bad: int | None = None, index: bool = True) -> str:
-    """Noise with a tint and a word by label; some rows lack picture, text or fields, and `bad` has an empty picture."""
+def write_split(
+    folder: Path, rows: int, *, seed: int, bad: int | None = None, index: bool = True, audio: bool = False
+) -> str:
+    """Noise with a tint and a word by label; some rows lack picture, text or fields, and `bad` has an empty picture.
+
+    With `audio` most rows have a tone too, whose pitch goes by the label.
+    """
     rng = np.random.default_rng(seed)
     records = []
     for number in range(rows):
@@ -49,10 +55,14 @@ def write_split(folder: Path, rows: int, *, seed: int, bad: int | None = None, i
             fields = dict.fromkeys(fields) if number % 16 == 5 else {**fields, "weight": None}
         name = f"{folder.name}-{number}"
         records.append({"id": name, "image": image, "text": text, "label": LABELS[label], **fields})
+        if audio:
+            records[-1]["audio"] = None if number % 6 == 4 else tone(300 * (1 + label), flac=number % 2 == 0)
     if bad is not None:
         records[bad]["image"] = b""
     schema = pa.schema({"id": pa.string(), "image": pa.binary(), "text": pa.string(), "label": pa.string()})
     schema = schema.append(pa.field("weight", pa.float64())).append(pa.field("kind", pa.string()))
+    if audio:
+        schema = schema.append(pa.field("audio", pa.binary()))
     table = pa.Table.from_pylist(records, schema)
     folder.mkdir(parents=True)
     facts = []
@@ -70,12 +80,20 @@ def write_split(folder: Path, rows: int, *, seed: int, bad: int | None = None, i
     return str(folder)
 
 
-def write_data(folder: Path, *, index: bool = True) -> dict[str, str]:
+def tone(hertz: float, *, flac: bool = False) -> bytes:
+    """A tenth of a second, at 8 kHz."""
+    out = io.BytesIO()
+    samples = np.sin(2 * np.pi * hertz * np.arange(800) / 8000) / 2
+    soundfile.write(out, samples, 8000, format="FLAC" if flac else "WAV")
+    return out.getvalue()
+
+
+def write_data(folder: Path, *, index: bool = True, audio: bool = False) -> dict[str, str]:
     """The three splits, by name."""
     return {
-        "train": write_split(folder / "train", TRAIN_ROWS, seed=1, bad=40, index=index),
-        "validation": write_split(folder / "validation", 20, seed=2, index=index),
-        "test": write_split(folder / "test", 30, seed=3, index=index),
+        "train": write_split(folder / "train", TRAIN_ROWS, seed=1, bad=40, index=index, audio=audio),
+        "validation": write_split(folder / "validation", 20, seed=2, index=index, audio=audio),
+        "test": write_split(folder / "test", 30, seed=3, index=index, audio=audio),
     }
 
 
