@@ -3,7 +3,8 @@
 Before each step every replica holds the one device's bits, so that differences do not add up over steps. Dropout is
 off: each replica draws masks of its own. The tolerance is 4 * sqrt(n) * 2^-24: a float32 sum over n places, added in
 another order, differs by about sqrt(n) roundings of 2^-24 (doi:10.1137/18M1226312), and four times that is rare.
-n is the places that a shared weight's gradient is summed over: rows of a batch times pixels or tokens.
+n is the places that a shared weight's gradient is summed over: rows of a batch times pixels, tokens or
+windows and bands of a recording.
 """
 
 import math
@@ -44,7 +45,8 @@ def tolerance_for(job: TrainJob) -> float:
     columns, data = job.data.columns, job.data
     pixels = math.prod(data.image.size) if columns.image is not None else 1
     tokens = data.text.tokens if columns.text is not None else 1
-    exact = SAFETY * math.sqrt(job.train.global_batch_size * max(pixels, tokens)) * ROUNDING
+    sounds = math.prod(data.audio.shape) if columns.audio is not None else 1
+    exact = SAFETY * math.sqrt(job.train.global_batch_size * max(pixels, tokens, sounds)) * ROUNDING
     return exact + HALF_SAFETY * HALF_ROUNDING[job.train.precision]
 
 
