@@ -20,6 +20,7 @@ COMMANDS = {
     "submit": "Run a job: import, train, evaluate or predict.",
     "check": "Check a job file and its data; starts nothing.",
     "verify": "Prove on a job, shrunk, that replicas, resume and ledger are exact.",
+    "lr": "Find a learning rate for a train job.",
     "runs": "List runs.",
     "status": "Show how a run is doing.",
     "logs": "Print a run's log.",

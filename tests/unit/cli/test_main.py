@@ -206,7 +206,7 @@ def test_completion_of_command_names() -> None:
 
 def test_every_command_has_a_line_of_help() -> None:
     assert set(cli_main.COMMANDS) == {
-        "submit", "check", "verify", "runs", "status", "logs", "stop", "report", "data", "schema",
+        "submit", "check", "verify", "lr", "runs", "status", "logs", "stop", "report", "data", "schema",
     }  # fmt: skip
 
 
