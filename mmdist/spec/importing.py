@@ -25,6 +25,9 @@ class OpenMojiSourceSpec(Spec):
     type: Literal["openmoji"] = "openmoji"
     size: PositiveInt = 64
     """Side of the drawn pictures, in pixels."""
+    columns: tuple[Literal["colors", "version"], ...] = ()
+    """Further columns: `colors`, the hues of a drawing with `;` between them, and `version`, the Emoji version that
+    an emoji came with, such as 0.6 or 15.1."""
 
 
 class TfdsSourceSpec(Spec):

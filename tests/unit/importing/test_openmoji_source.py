@@ -9,6 +9,7 @@ from PIL import Image
 
 from mmdist.errors import ResourceError
 from mmdist.importing.sources import RowKey, open_source
+from mmdist.importing.sources.openmoji_colors import HUES, hues
 from mmdist.importing.splits import split_of
 from mmdist.spec.importing import OpenMojiSourceSpec, ShareSplitsSpec
 
@@ -89,6 +90,24 @@ def test_draws_over_white_at_the_asked_size(keys: dict[str, RowKey]) -> None:
         assert drawn.convert("RGBA").getextrema()[3] == (255, 255)
     assert (rows[0].text, rows[0].label) == ("red apple", "Food & Drink")
     assert rows[0].image != rows[1].image
+
+
+def test_further_columns_are_the_hues_and_the_version(keys: dict[str, RowKey]) -> None:
+    plain, source = open_source(OpenMojiSourceSpec()), open_source(OpenMojiSourceSpec(columns=("colors", "version")))
+    values = {key.id: key.values for key in source.plan(1).keys}
+    assert source.facts().values == ("colors", "version")
+    assert plain.facts().values == ()
+    assert plain.fingerprint() != source.fingerprint()
+    assert values[keys["red apple"].id]["version"] == "0.6"
+    assert values[keys["red apple"].id]["colors"] == "green;orange;red"
+    seen = Counter(hue for row in values.values() for hue in row["colors"].split(";"))
+    assert set(seen) == {*HUES, ""}
+    assert seen["grey"] == 644
+
+
+def test_hues_are_the_palettes() -> None:
+    assert hues('<path fill="#92D3F5"/><path fill="#1e50a0"/><circle stroke="#fca"/>') == ["blue"]
+    assert hues('<path fill="#000"/><path fill="#ffffff"/>') == []
 
 
 def test_the_card_names_licence_and_attribution() -> None:
