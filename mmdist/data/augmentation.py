@@ -1,6 +1,6 @@
 """Random changes of training pictures, inside TensorFlow's graph, for the whole batch at once.
 
-What chance decides is drawn before, in `augmentation_draws`. This is the only file of mmdist.data that imports
+What chance decides is drawn before, in `augmentation_draws`. Of mmdist.data, this file and `randaugment` alone import
 TensorFlow.
 """
 
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, assert_never
 import tensorflow as tf
 
 from mmdist.data.augmentation_draws import parameter_count
+from mmdist.data.randaugment import randaugment
 from mmdist.spec.augment import (
     AugmentSpec,
     ColorSpec,
@@ -18,6 +19,7 @@ from mmdist.spec.augment import (
     ErasingSpec,
     FlipSpec,
     MixupSpec,
+    RandAugmentSpec,
     ShiftSpec,
 )
 
@@ -61,7 +63,7 @@ def augment(images: Any, parameters: Any, specs: Sequence[AugmentSpec], partners
             case CutmixSpec():
                 inside = _coverage(pixels, drawn)
                 pixels = (1.0 - inside) * pixels + inside * others
-            case FlipSpec() | ShiftSpec() | CropSpec() | ColorSpec() | ErasingSpec():
+            case FlipSpec() | ShiftSpec() | CropSpec() | ColorSpec() | ErasingSpec() | RandAugmentSpec():
                 pixels = _change(spec, pixels, drawn)
                 if partners is not None:  # what follows the last mixing is used by nothing: the graph leaves it out
                     others = _change(spec, others, partners.parameters[:, part])
@@ -70,7 +72,10 @@ def augment(images: Any, parameters: Any, specs: Sequence[AugmentSpec], partners
     return pixels
 
 
-def _change(spec: FlipSpec | ShiftSpec | CropSpec | ColorSpec | ErasingSpec, pixels: Any, drawn: Any) -> Any:
+_OnePicture = FlipSpec | ShiftSpec | CropSpec | ColorSpec | ErasingSpec | RandAugmentSpec
+
+
+def _change(spec: _OnePicture, pixels: Any, drawn: Any) -> Any:
     match spec:
         case FlipSpec():
             return tf.where(drawn[:, 0, None, None, None] > 0.5, tf.reverse(pixels, [2]), pixels)
@@ -83,6 +88,8 @@ def _change(spec: FlipSpec | ShiftSpec | CropSpec | ColorSpec | ErasingSpec, pix
         case ErasingSpec():
             inside = _coverage(pixels, drawn[:, :4])
             return (1.0 - inside) * pixels + inside * drawn[:, None, None, 4:]
+        case RandAugmentSpec():
+            return randaugment(pixels, drawn)
         case _:
             assert_never(spec)
 

@@ -19,22 +19,29 @@ from mmdist.spec.augment import (
     ErasingSpec,
     FlipSpec,
     MixupSpec,
+    RandAugmentSpec,
     ShiftSpec,
 )
 
 __all__ = [
+    "RANDAUGMENT_OPERATIONS",
     "augment_parameters",
     "augmentation_arrays",
     "mixing_partners",
     "own_shares",
     "parameter_count",
+    "uniform",
 ]
 
 Draw = npt.NDArray[np.float64]
 
+RANDAUGMENT_OPERATIONS = 14
+"""Changes that RandAugment draws from, by their numbers in `randaugment`."""
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _PARTNER_KEY = np.uint64(0x6D69786564726F77)
 _LEAST_ERASED_SHARE = 0.02
+_FULL_MAGNITUDE = 10.0
 _LEAST_ERASED_ASPECT = 0.3
 
 
@@ -134,7 +141,7 @@ def augment_parameters(
         float32 (B, P): per change its parameters, scaled as the change needs them.
     """
     columns: list[Draw] = []
-    draws = _uniform(seed, epoch, rows, sum(map(_draws, specs)))
+    draws = uniform(seed, epoch, rows, sum(map(_draws, specs)))
     is_mixed = np.zeros(len(rows), np.bool_)
     start = 0
     for spec in specs:
@@ -154,6 +161,10 @@ def augment_parameters(
             case ErasingSpec():
                 columns.extend(_where(drawn[0] < spec.probability, _erased_box(spec, drawn[1:5])))
                 columns.extend(drawn[5:])
+            case RandAugmentSpec():
+                for chosen, sign in zip(drawn[::2], drawn[1::2], strict=True):
+                    columns.append(np.floor(chosen * RANDAUGMENT_OPERATIONS))
+                    columns.append(np.where(sign < 0.5, -spec.magnitude, spec.magnitude) / _FULL_MAGNITUDE)
             case MixupSpec() | CutmixSpec():
                 # A row has one partner and one weight: the first change that mixes it is the only one.
                 mixes = (drawn[0] < spec.probability) & ~is_mixed
@@ -186,6 +197,8 @@ def _parameters(spec: AugmentSpec) -> int:
             return 4
         case ErasingSpec():
             return 7
+        case RandAugmentSpec():
+            return 2 * spec.operations
         case _:
             assert_never(spec)
 
@@ -203,6 +216,8 @@ def _draws(spec: AugmentSpec) -> int:
             return 4
         case ErasingSpec():
             return 8
+        case RandAugmentSpec():
+            return 2 * spec.operations
         case _:
             assert_never(spec)
 
@@ -229,10 +244,13 @@ def _where(chosen: npt.NDArray[np.bool_], box: Sequence[Draw]) -> list[Draw]:
     return [np.where(chosen, edge, 0.0) for edge in box]
 
 
-def _uniform(seed: int, epoch: int, rows: npt.NDArray[np.int64], draws: int) -> npt.NDArray[np.float64]:
-    """float64 (B, draws) in [0, 1): a hash of (seed, epoch, row, draw), so draws depend on nothing else."""
-    key = _mix(_mix(np.array([seed], np.uint64)) + np.uint64(epoch))
-    by_row = _mix(key + rows.astype(np.uint64) * _GOLDEN)
+def uniform(seed: int, epoch: int, rows: npt.NDArray[np.int64], draws: int, *, key: int = 0) -> npt.NDArray[np.float64]:
+    """float64 (B, draws) in [0, 1): a hash of (seed, epoch, row, draw), so draws depend on nothing else.
+
+    Another `key` gives other draws, which have nothing to do with the first.
+    """
+    mixed = _mix(_mix(np.array([seed], np.uint64) ^ np.uint64(key)) + np.uint64(epoch))
+    by_row = _mix(mixed + rows.astype(np.uint64) * _GOLDEN)
     by_draw = _mix(by_row[:, None] + (np.arange(draws, dtype=np.uint64) + np.uint64(1))[None, :] * _GOLDEN)
     return (by_draw >> np.uint64(11)).astype(np.float64) * 2.0**-53
 

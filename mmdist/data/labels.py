@@ -1,6 +1,8 @@
 """Labels to numbers: learned from the training split, sorted, and looked up for whole columns at once."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +17,7 @@ from mmdist.errors import DataRefusedError
 if TYPE_CHECKING:
     from mmdist.data.dataset import Dataset
 
-__all__ = ["LabelEncoder", "is_blank", "learn_labels", "shown_label"]
+__all__ = ["LabelCounts", "LabelEncoder", "count_labels", "distinct_labels", "is_blank", "learn_labels", "shown_label"]
 
 _MOST_LABELS = 100_000
 _SHOWN_CHARACTERS = 60
@@ -51,48 +53,71 @@ class LabelEncoder:
         return text_hashes(self.labels)
 
 
-def learn_labels(
+@dataclass
+class LabelCounts:
+    """What was counted in a column of labels."""
+
+    rows: int = 0
+    """Rows whose value is not null."""
+    by_label: Counter[str] = field(default_factory=Counter)
+    """Rows that have the label."""
+
+
+def count_labels(
     dataset: "Dataset",
     column: str,
     progress: Callable[[int], None] | None = None,
     *,
-    least: int = 2,
     split: Callable[[str], Sequence[str]] | None = None,
-) -> tuple[str, ...]:
-    """The distinct labels of a column of a dataset, sorted; reads that column alone, a row group at a time.
+) -> LabelCounts:
+    """Counts the labels of a column of a dataset; reads that column alone, a row group at a time.
 
     Args:
         dataset: The training split.
         column: The column with the labels; nulls, blanks and what is not valid UTF-8 are left out.
         progress: Called with the number of rows read so far.
-        least: Fewest labels.
         split: The labels that a value names; by default the value itself.
 
     Raises:
-        DataRefusedError: where there are fewer than `least` labels, or so many that the column can hold no labels.
+        DataRefusedError: where there are so many that the column can hold no labels.
     """
-    found: set[str] = set()
+    counts = LabelCounts()
     rows = 0
     for group in range(len(dataset.index)):
         values, _ = name_values(dataset.read_row_group(group, [column]).column(column))
+        counts.rows += sum(value is not None for value in values)
         named = (value for value in values if value is not None and not is_blank(value))
-        found.update(named if split is None else (label for value in named for label in split(value)))
+        counts.by_label.update(named if split is None else (label for value in named for label in set(split(value))))
         rows += len(values)
         if progress is not None:
             progress(rows)
-        if len(found) > _MOST_LABELS:
+        if len(counts.by_label) > _MOST_LABELS:
             raise DataRefusedError(
                 f"column {column} does not look like labels",
                 expected=f"at most {_MOST_LABELS} different labels",
-                received=f"{len(found)} in the first {rows} rows of {dataset.store.url}",
+                received=f"{len(counts.by_label)} in the first {rows} rows of {dataset.store.url}",
                 remedy="name the column with the class of each row as data.columns.label",
             )
-    labels = tuple(sorted(found))
+    return counts
+
+
+def learn_labels(dataset: "Dataset", column: str, progress: Callable[[int], None] | None = None) -> tuple[str, ...]:
+    """The distinct labels of a column, one per row; see `count_labels` and `distinct_labels`."""
+    return distinct_labels(count_labels(dataset, column, progress), dataset, column)
+
+
+def distinct_labels(counts: LabelCounts, dataset: "Dataset", column: str, *, least: int = 2) -> tuple[str, ...]:
+    """The labels that were counted, sorted.
+
+    Raises:
+        DataRefusedError: where there are fewer than `least`.
+    """
+    labels = tuple(sorted(counts.by_label))
     if len(labels) < least:
         raise DataRefusedError(
             f"column {column} holds too few labels to tell apart",
             expected=f"at least {least} different label{'s' if least > 1 else ''}",
-            received=f"{len(labels)} in {rows} rows of {dataset.store.url}: "
+            received=f"{len(labels)} in {dataset.rows} rows of {dataset.store.url}: "
             f"{', '.join(map(shown_label, labels)) or 'none'}",
             remedy="check data.columns.label, and the split's folder",
         )

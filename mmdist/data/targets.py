@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mmdist.data.captions import FIRST_WORD, CaptionEncoder
-from mmdist.data.labels import LabelEncoder, is_blank, learn_labels, shown_label
+from mmdist.data.label_weights import label_weights, wanted_weights
+from mmdist.data.labels import LabelCounts, LabelEncoder, count_labels, distinct_labels, is_blank, shown_label
 from mmdist.data.moments import Moments, number_values
 from mmdist.data.tokenizer import learn_tokenizer
 from mmdist.data.values import name_values
@@ -19,6 +20,7 @@ from mmdist.spec.task import (
     MultilabelSpec,
     OrdinalSpec,
     RegressionSpec,
+    RetrievalSpec,
     TaskSpec,
 )
 from mmdist.spec.text import TextSpec, WordTokenizerSpec
@@ -102,19 +104,23 @@ class TargetFacts:
     mean: float = 0.0
     deviation: float = 1.0
     """Of a number: the mean and the standard deviation."""
+    label_weights: tuple[float, ...] = ()
+    """By label, what its loss is multiplied by in training; empty for 1."""
 
     def to_json(self) -> dict[str, Any]:
         """For the run's folder `vocabulary`."""
-        return {"labels": list(self.labels), "mean": self.mean, "deviation": self.deviation}
+        record = {"labels": list(self.labels), "mean": self.mean, "deviation": self.deviation}
+        return record | ({"label_weights": list(self.label_weights)} if self.label_weights else {})
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "TargetFacts":
         """Of `to_json`."""
-        return cls(tuple(record["labels"]), float(record["mean"]), float(record["deviation"]))
+        weights = tuple(float(weight) for weight in record.get("label_weights", ()))
+        return cls(tuple(record["labels"]), float(record["mean"]), float(record["deviation"]), weights)
 
 
-def make_target(task: TaskSpec, labels: Sequence[str]) -> Target:
-    """The target of a task whose labels are known."""
+def make_target(task: TaskSpec, labels: Sequence[str]) -> Target | None:
+    """The target of a task whose labels are known; None where it learns no column."""
     match task:
         case ClassificationSpec() | OrdinalSpec():
             return LabelEncoder(labels)
@@ -124,24 +130,29 @@ def make_target(task: TaskSpec, labels: Sequence[str]) -> Target:
             return NumberEncoder()
         case CaptioningSpec():
             return CaptionEncoder(tuple(labels), task.tokens, task.lowercase)
+        case RetrievalSpec():
+            return None
         case _:
             assert_never(task)
 
 
 def learn_target(
-    task: TaskSpec, dataset: "Dataset", column: str, progress: Callable[[int], None] | None = None
+    task: TaskSpec, dataset: "Dataset", column: str | None, progress: Callable[[int], None] | None = None
 ) -> TargetFacts:
     """What a task must know of its target; reads the label's column alone, a row group at a time, where it must.
 
     Args:
         task: Chooses the kind of target.
         dataset: The training split.
-        column: The label's column.
+        column: The label's column; None for a task that learns none.
         progress: Called with the number of rows read so far.
 
     Raises:
         DataRefusedError: where the column holds too few labels or words, or too many labels.
+        JobFileError: where the job has a weight for what is no label.
     """
+    if isinstance(task, RetrievalSpec) or column is None:
+        return TargetFacts()
     if isinstance(task, RegressionSpec):
         moments, rows = Moments(), 0
         for group in range(len(dataset.index)):
@@ -155,11 +166,14 @@ def learn_target(
         kind = WordTokenizerSpec(lowercase=task.lowercase)
         text = TextSpec(tokens=task.tokens, vocabulary=task.vocabulary, tokenizer=kind)
         return TargetFacts(tuple(learn_tokenizer(dataset, column, text, progress).vocabulary[FIRST_WORD:]))
-    if task.labels != "auto":
-        return TargetFacts(task.labels)
-    if isinstance(task, MultilabelSpec):
-        return TargetFacts(learn_labels(dataset, column, progress, least=1, split=_splitter(task)))
-    return TargetFacts(learn_labels(dataset, column, progress))
+    counts = LabelCounts()
+    if task.labels == "auto" or wanted_weights(task) == "balanced":
+        split = _splitter(task) if isinstance(task, MultilabelSpec) else None
+        counts = count_labels(dataset, column, progress, split=split)
+    labels = task.labels
+    if labels == "auto":
+        labels = distinct_labels(counts, dataset, column, least=1 if isinstance(task, MultilabelSpec) else 2)
+    return TargetFacts(labels, label_weights=label_weights(task, labels, counts))
 
 
 def split_labels(value: str, separator: str) -> list[str]:

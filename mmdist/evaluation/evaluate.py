@@ -18,6 +18,7 @@ from mmdist.errors import DataRefusedError, JobFileError, Place
 from mmdist.evaluation.judges import Judge, make_judge
 from mmdist.evaluation.judges.base import JudgedRows
 from mmdist.evaluation.paths import EVALUATION, EVALUATION_VERSION, PREDICTIONS
+from mmdist.evaluation.row_pictures import RowPictures
 from mmdist.evaluation.row_texts import RowTexts
 from mmdist.spec.evaluation import EvaluationSpec
 from mmdist.spec.task import LabelTask, TaskSpec
@@ -68,11 +69,11 @@ def evaluate_model(
         The content of report/evaluation.json.
 
     Raises:
-        JobFileError: where the job reads no label.
+        JobFileError: where the job reads no label, and the task has one.
         DataRefusedError: where no row can be used, or the rows are not those that were imported.
         TrainingFailedError: where the model's output is not finite or has the wrong shape.
     """
-    if collator.target is None or collator.columns.label is None:
+    if task.has_label and (collator.target is None or collator.columns.label is None):
         raise JobFileError(
             "an evaluation compares with labels, and the job reads none",
             expected="the name of the label's column",
@@ -97,6 +98,8 @@ def evaluate_model(
             done += batch.rows + len(batch.bad)
             if on_progress is not None:
                 on_progress(done, dataset.rows)
+        if pass_.rows and (rest := judge.rest()) is not None:
+            writer.write_table(rest)
     ledger.check(dataset.index, where=dataset.store.url)
     if not pass_.rows:
         raise DataRefusedError(
@@ -106,7 +109,7 @@ def evaluate_model(
             place=Place(file=dataset.store.url),
             remedy="look at the reasons in the run's quarantine folder",
         )
-    judge.mistakes.write(run)
+    judge.write_examples(run, RowPictures(dataset, collator))
     result = {
         "version": EVALUATION_VERSION,
         "split": split,
@@ -154,11 +157,13 @@ class _Pass:
         arrays = batch.inputs()
         modalities = [name for name in arrays if f"{name}_present" in arrays]
         rows = JudgedRows(batch, places, self._texts.of(batch.row[places]))
-        writer.write_table(self._judge.take(rows, self._answers(arrays, places)))
+        table = self._judge.take(rows, self._answers(arrays, places))
+        if table.num_rows:
+            writer.write_table(table)
         self.rows += len(places)
         for name in modalities:
             self.present[name] += int(arrays[f"{name}_present"][places].sum())
-            if len(modalities) > 1:
+            if len(modalities) > 1 and self._judge.withholds:
                 self._judge.take_withheld(name, rows, self._answers(_without(arrays, name), places))
 
     def _answers(self, arrays: Arrays, places: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:

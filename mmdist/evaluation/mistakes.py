@@ -16,7 +16,7 @@ from mmdist.evaluation.paths import MISTAKES
 from mmdist.evaluation.row_texts import TEXT_CHARACTERS
 from mmdist.storage import Store
 
-__all__ = ["MISTAKES_SCHEMA", "Answer", "MistakeKeeper"]
+__all__ = ["MISTAKES_SCHEMA", "Answer", "MistakeKeeper", "small_picture"]
 
 _PICTURE_SIDE_PX = 192
 
@@ -79,7 +79,7 @@ class MistakeKeeper:
             "confidence": answer.confidence,
             "label_probability": answer.label_probability,
             "text": None if text is None else text[:TEXT_CHARACTERS],
-            "image": _picture(batch, place),
+            "image": small_picture(batch, place),
         }
         if len(self._heap) == self._limit:
             heapq.heapreplace(self._heap, mistake)
@@ -95,7 +95,7 @@ class MistakeKeeper:
         run.write_bytes(MISTAKES, memoryview(sink.getvalue()))
 
 
-def _picture(batch: Batch, place: int) -> bytes | None:
+def small_picture(batch: Batch, place: int) -> bytes | None:
     """The picture as the model saw it, as PNG of at most 192 pixels a side; None where there is none."""
     if batch.image is None or not batch.image_present[place]:
         return None

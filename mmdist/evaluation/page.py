@@ -1,6 +1,5 @@
 """Turns a report into one HTML page that stands alone: no script, no network, everything from the data escaped."""
 
-import base64
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from mmdist.evaluation.figures import curve_svg, reliability_svg
+from mmdist.evaluation.neighbours import FOUND, data_url, shown_queries
 
 __all__ = ["render_page"]
 
@@ -18,6 +18,7 @@ _MOST_MATRIX_CLASSES = 50
 _MOST_LISTED_CLASSES = 200
 _MOST_LISTED_PAIRS = 20
 _NARROWEST_INTERVAL = 0.8
+_SMALL_BASELINE = 0.1
 _LINK = re.compile(r"https?://[\w./%~:#?=&+-]+")
 # XML's and HTML's forbidden characters, and lone surrogates, which no encoding can write.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -43,8 +44,23 @@ _CARDS = (
     ("bleu_2", "BLEU-2", "and pairs of words"),
     ("bleu_3", "BLEU-3", "and three words in a row"),
     ("bleu_4", "BLEU-4", "and four words in a row"),
+    ("mean_recall", "Mean recall", "mean of the six recalls"),
+    ("image_to_text_recall_at_1", "Texts for a picture, recall at 1", "pictures whose nearest text is right"),
+    ("image_to_text_recall_at_5", "Texts for a picture, recall at 5", "a right text among the nearest 5"),
+    ("image_to_text_recall_at_10", "Texts for a picture, recall at 10", "a right text among the nearest 10"),
+    ("text_to_image_recall_at_1", "Pictures for a text, recall at 1", "texts whose nearest picture is right"),
+    ("text_to_image_recall_at_5", "Pictures for a text, recall at 5", "a right picture among the nearest 5"),
+    ("text_to_image_recall_at_10", "Pictures for a text, recall at 10", "a right picture among the nearest 10"),
+    ("image_to_text_median_rank", "Texts for a picture, median rank", "of the right text; lower is better"),
+    ("text_to_image_median_rank", "Pictures for a text, median rank", "of the right picture; lower is better"),
 )
-_WITHOUT_END = ("mean_rank_error", "mean_absolute_error", "root_mean_squared_error")
+_WITHOUT_END = (
+    "image_to_text_median_rank",
+    "text_to_image_median_rank",
+    "mean_rank_error",
+    "mean_absolute_error",
+    "root_mean_squared_error",
+)
 """Metrics that have no largest value, so that no bar can be drawn for them."""
 
 _ENDS = {"cider": 10.0}
@@ -53,12 +69,15 @@ _ENDS = {"cider": 10.0}
 _MODALITIES = {"image": "picture", "text": "text", "audio": "recording", "tabular": "fields"}
 
 
-def render_page(report: Mapping[str, Any], mistakes: Sequence[Mapping[str, Any]]) -> str:
+def render_page(
+    report: Mapping[str, Any], mistakes: Sequence[Mapping[str, Any]], neighbours: Sequence[Mapping[str, Any]] = ()
+) -> str:
     """The page.
 
     Args:
         report: As `build_report` gives it.
         mistakes: Rows of mistakes.parquet, the most confident first.
+        neighbours: Rows of neighbours.parquet, where the task has them.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"number": _number, "interval": _interval, "percent": _percent, "link": _link}
@@ -80,8 +99,21 @@ def render_page(report: Mapping[str, Any], mistakes: Sequence[Mapping[str, Any]]
         is_perfect=metrics is not None and _is_perfect(metrics),
         ablation=[] if metrics is None else _ablation(metrics),
         reliability=Markup(reliability_svg(metrics["calibration"])) if is_one_label else None,
-        mistakes=[_clean({**mistake, "image": _data_url(mistake["image"])}) for mistake in mistakes],
+        mistakes=[_clean({**mistake, "image": data_url(mistake["image"])}) for mistake in mistakes],
+        neighbours=_neighbours(environment, metrics, neighbours),
     )
+
+
+def _neighbours(
+    environment: Environment, metrics: Mapping[str, Any] | None, records: Sequence[Mapping[str, Any]]
+) -> Markup | None:
+    """The section about what a retrieval finds."""
+    if metrics is None or not records:
+        return None
+    folder = resources.files("mmdist.evaluation")
+    template = environment.from_string(folder.joinpath("neighbours.html.j2").read_text("utf-8"))
+    rows = f"{metrics['rows']:,}"
+    return Markup(template.render(ways=_clean(shown_queries(records)), first=FOUND, rows=rows))
 
 
 def _curves(history: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -104,13 +136,26 @@ def _cards(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
         end = math.log(metrics["classes"]) if key == "log_loss" else _end(key)
         if key == "log_loss":
             note = f"{note}; guessing evenly gives {end:.2f}"
-        baseline, answer, tick = None, "", 0.0
+        # A judge gives the baseline of the main metric, or those of several by name.
+        plain = metrics["baseline"]
+        baseline, answer, tick = plain.get("headline", {}).get(key), "", 0.0
         if key == metrics.get("main", "accuracy"):
-            baseline = metrics["baseline"].get("value", metrics["baseline"].get("accuracy"))
-            answer = metrics["baseline"].get("answer", "always the commonest label")
+            baseline = plain.get("value", plain.get("accuracy"))
+        if baseline is not None:
+            answer = plain.get("answer", "always the commonest label")
             tick = 100 * baseline / end if end else 0.0
         track = _track(facts, end)
-        shown = {"track": track, "baseline": baseline, "answer": answer, "tick": round(min(tick, 100.0), 2)}
+        digits = 0 if key.endswith("_rank") else 2
+        shown = {
+            "track": track,
+            "baseline": baseline,
+            "answer": answer,
+            "tick": round(min(tick, 100.0), 2),
+            "digits": digits,
+            "baseline_digits": 3
+            if digits and plain.get("headline") and (baseline or 0.0) < _SMALL_BASELINE
+            else digits,
+        }
         cards.append({"name": name, "note": note, **facts, **shown})
     return sorted(cards, key=lambda card: card["baseline"] is None)
 
@@ -210,10 +255,6 @@ def _clean(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_clean(inner) for inner in value]
     return value
-
-
-def _data_url(png: bytes | None) -> str | None:
-    return None if png is None else f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
 
 
 def _number(value: float | None, digits: int = 2) -> str:

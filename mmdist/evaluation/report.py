@@ -8,7 +8,7 @@ import pyarrow as pa
 from mmdist.data.schema_guard import open_parquet
 from mmdist.errors import DataRefusedError, Place, StorageError, words_of
 from mmdist.evaluation.page import render_page
-from mmdist.evaluation.paths import EVALUATION, MISTAKES, REPORT_HTML, REPORT_JSON
+from mmdist.evaluation.paths import EVALUATION, MISTAKES, NEIGHBOURS, REPORT_HTML, REPORT_JSON
 from mmdist.evaluation.record import build_report
 from mmdist.storage import Store
 
@@ -26,23 +26,26 @@ def render_report(run: Store) -> dict[str, Any]:
         StorageError: where storage fails, or the recorded mistakes cannot be read.
     """
     report = build_report(run)
-    page = render_page(report, _read_mistakes(run) if report["evaluation"] is not None else [])
+    is_evaluated = report["evaluation"] is not None
+    mistakes = _read_rows(run, MISTAKES, "mistakes") if is_evaluated else []
+    has_neighbours = is_evaluated and report["metrics"].get("task") == "retrieval"
+    page = render_page(report, mistakes, _read_rows(run, NEIGHBOURS, "neighbours") if has_neighbours else [])
     run.write_bytes(REPORT_JSON, (json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
     run.write_bytes(REPORT_HTML, page.encode())
     return report
 
 
-def _read_mistakes(run: Store) -> list[dict[str, Any]]:
-    place = Place(file=f"{run.url}/{MISTAKES}")
+def _read_rows(run: Store, path: str, what: str) -> list[dict[str, Any]]:
+    place = Place(file=f"{run.url}/{path}")
     remedy = f"{EVALUATION} is written after it: evaluate the run again with a job of kind evaluate"
-    if not run.exists(MISTAKES):
-        raise StorageError("the recorded mistakes are missing", place=place, remedy=remedy)
+    if not run.exists(path):
+        raise StorageError(f"the recorded {what} are missing", place=place, remedy=remedy)
     try:
-        with open_parquet(run, MISTAKES) as table:
+        with open_parquet(run, path) as table:
             rows: list[dict[str, Any]] = table.read().to_pylist()
     except (OSError, ValueError, pa.ArrowException, DataRefusedError) as error:
         raise StorageError(
-            "the recorded mistakes cannot be read",
+            f"the recorded {what} cannot be read",
             received=getattr(error, "message", None) or words_of(error),
             place=place,
             remedy=remedy,

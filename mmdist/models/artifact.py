@@ -19,7 +19,7 @@ from mmdist.spec.task import LabelTask, TaskSpec
 from mmdist.spec.text import TextSpec
 from mmdist.storage import Store, commit_anew, read_committed
 
-__all__ = ["Artifact", "ArtifactInfo", "load_artifact", "save_artifact"]
+__all__ = ["Artifact", "ArtifactInfo", "load_artifact", "read_task", "save_artifact"]
 
 MODEL = "model.json"
 TOKENIZER = "tokenizer.json"
@@ -62,6 +62,8 @@ class ArtifactInfo(BaseModel):
     """What the fields of records are scaled and numbered by, as `TabularEncoder.to_json` gives it."""
     labels: tuple[str, ...]
     """The labels in the order of the model's outputs, or the words of captions; empty for a task without."""
+    label_weights: tuple[float, ...] = ()
+    """By label, what its loss was multiplied by in training; empty for 1."""
     target: tuple[float, float] = (0.0, 1.0)
     """Of a regression: mean and standard deviation of the training split's numbers."""
     task: TaskSpec
@@ -89,6 +91,7 @@ class ArtifactInfo(BaseModel):
             audio=self.audio.shape if self.audio is not None else None,
             tabular=tabular_facts(self.tabular) if self.tabular is not None else None,
             labels=self.labels,
+            label_weights=self.label_weights,
             target=self.target,
         )
 
@@ -181,6 +184,20 @@ def load_artifact(store: Store, folder: str) -> Artifact:
             place=Place(file=f"{url}/{WEIGHTS}"),
         )
     return Artifact(url, info, tokenizer, tuple(weights))
+
+
+def read_task(store: Store, folder: str) -> TaskSpec:
+    """The task of the model in a folder, of which nothing else is read or checked.
+
+    Raises:
+        DataRefusedError: where there is no model, or another version of mmdist wrote it.
+    """
+    path = f"{folder}/{MODEL}"
+    try:
+        data = store.read_bytes(path)
+    except FileNotFoundError:
+        data = b""
+    return _read_info(data, file=f"{store.url}/{path}").task
 
 
 def _read_info(data: bytes, *, file: str) -> ArtifactInfo:

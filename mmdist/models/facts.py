@@ -41,6 +41,8 @@ class DataFacts:
     """Fields of the records; None builds no tower for them."""
     labels: tuple[str, ...] = ()
     """Labels in the order of the model's outputs, or the words of captions; empty for a task without."""
+    label_weights: tuple[float, ...] = ()
+    """By label, what its loss is multiplied by in training; empty for 1."""
     target: tuple[float, float] = (0.0, 1.0)
     """Mean and standard deviation of the numbers to predict; they count in regressions alone."""
 

@@ -1,9 +1,9 @@
 """A Transformer's blocks, for every tower and fusion that has some: masked attention and a two-layer network.
 
-Ref: arXiv:1706.03762 (Transformer), arXiv:2002.04745 (normalization before each part).
+Ref: arXiv:1706.03762 (Transformer), arXiv:2002.04745 (normalization before each part, or after it).
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -59,7 +59,7 @@ class Attention(keras.layers.Layer):
 
 
 class TransformerBlock(keras.layers.Layer):
-    """Attention, then a network of two layers with GELU on each token; each is normalized before and added.
+    """Attention, then a network of two layers with GELU on each token; what each says is added, and normalized.
 
     Args:
         width: D, a multiple of `heads`.
@@ -68,6 +68,9 @@ class TransformerBlock(keras.layers.Layer):
         expansion: Width of the hidden layer, in D.
         stochastic_depth: Share of the rows that leave each part out, in training.
         looks: Whether the tokens, between the two parts, also look at others that the block is called with.
+        normalizes: What is normalized: what each part reads (`before`), or the sum after it (`after`), as published
+            encoders do.
+        epsilon: What is added to the variance in normalizing.
         seed: The job's seed.
         name: Unique in the model, such as `text/block-0`.
     """
@@ -81,14 +84,17 @@ class TransformerBlock(keras.layers.Layer):
         expansion: int = 4,
         stochastic_depth: float = 0.0,
         looks: bool = False,
+        normalizes: Literal["before", "after"] = "before",
+        epsilon: float = 1e-6,
         seed: int,
         name: str,
     ) -> None:
         super().__init__(name=name.rpartition("/")[2])
         penalty = kernel_penalty(regularization)
-        self.attention_norm = keras.layers.LayerNormalization(epsilon=1e-6, name="attention_norm")
+        self._is_before = normalizes == "before"
+        self.attention_norm = keras.layers.LayerNormalization(epsilon=epsilon, name="attention_norm")
         self.attention = Attention(width, heads, penalty=penalty, seed=seed, name=f"{name}/attention")
-        self.hidden_norm = keras.layers.LayerNormalization(epsilon=1e-6, name="hidden_norm")
+        self.hidden_norm = keras.layers.LayerNormalization(epsilon=epsilon, name="hidden_norm")
         self.hidden, self.out = (
             keras.layers.Dense(
                 units,
@@ -101,7 +107,7 @@ class TransformerBlock(keras.layers.Layer):
         )
         self.looking = None
         if looks:
-            self.looking_norm = keras.layers.LayerNormalization(epsilon=1e-6, name="looking_norm")
+            self.looking_norm = keras.layers.LayerNormalization(epsilon=epsilon, name="looking_norm")
             self.looking = Attention(width, heads, penalty=penalty, seed=seed, name=f"{name}/looking")
         parts = ("attention", "hidden", *(("looking",) if looks else ()))
         self.drops = [
@@ -120,12 +126,20 @@ class TransformerBlock(keras.layers.Layer):
 
         A block that looks at others is called with them, float (B, S, any), and which of them count, bool (B, S).
         """
-        normed_BTD = self.attention_norm(tokens_BTD)
-        attended_BTD = self.drops[0](self.attention(normed_BTD, normed_BTD, mask_BTS), training=training)
-        tokens_BTD = tokens_BTD + self.depths[0](attended_BTD, training=training)
+        read_BTD = self._before(self.attention_norm, tokens_BTD)
+        attended_BTD = self.drops[0](self.attention(read_BTD, read_BTD, mask_BTS), training=training)
+        tokens_BTD = self._after(self.attention_norm, tokens_BTD + self.depths[0](attended_BTD, training=training))
         if self.looking is not None:
-            looked_BTD = self.looking(self.looking_norm(tokens_BTD), seen_BSD, seen_mask_BS[:, None, :])
+            read_BTD = self._before(self.looking_norm, tokens_BTD)
+            looked_BTD = self.looking(read_BTD, seen_BSD, seen_mask_BS[:, None, :])
             looked_BTD = self.drops[2](looked_BTD, training=training)
-            tokens_BTD = tokens_BTD + self.depths[2](looked_BTD, training=training)
-        hidden_BTD = self.drops[1](self.out(self.hidden(self.hidden_norm(tokens_BTD))), training=training)
-        return tokens_BTD + self.depths[1](hidden_BTD, training=training)
+            tokens_BTD = self._after(self.looking_norm, tokens_BTD + self.depths[2](looked_BTD, training=training))
+        read_BTD = self._before(self.hidden_norm, tokens_BTD)
+        hidden_BTD = self.drops[1](self.out(self.hidden(read_BTD)), training=training)
+        return self._after(self.hidden_norm, tokens_BTD + self.depths[1](hidden_BTD, training=training))
+
+    def _before(self, norm: Any, tokens_BTD: Any) -> Any:
+        return norm(tokens_BTD) if self._is_before else tokens_BTD
+
+    def _after(self, norm: Any, tokens_BTD: Any) -> Any:
+        return tokens_BTD if self._is_before else norm(tokens_BTD)

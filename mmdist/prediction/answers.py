@@ -16,10 +16,11 @@ from mmdist.spec.task import (
     MultilabelSpec,
     OrdinalSpec,
     RegressionSpec,
+    RetrievalSpec,
     TaskSpec,
 )
 
-__all__ = ["AnswerColumns", "answer_columns", "predictions_schema"]
+__all__ = ["AnswerColumns", "answer_columns", "numbers_per_row", "predictions_schema"]
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Failed = npt.NDArray[np.bool_]
@@ -45,8 +46,17 @@ def answer_columns(task: TaskSpec, labels: Sequence[str]) -> AnswerColumns:
             return _number()
         case CaptioningSpec():
             return _sentence(CaptionEncoder(tuple(labels), task.tokens, task.lowercase))
+        case RetrievalSpec():
+            return _embeddings()
         case _:
             assert_never(task)
+
+
+def numbers_per_row(task: TaskSpec, labels: Sequence[str]) -> int:
+    """Numbers in the lists of a row's answer, at least 1."""
+    if isinstance(task, RetrievalSpec):
+        return 2 * task.width
+    return max(len(labels), 1)
 
 
 def predictions_schema(columns: AnswerColumns, labels: Sequence[str]) -> pa.Schema:
@@ -106,6 +116,23 @@ def _sentence(encoder: CaptionEncoder) -> AnswerColumns:
         return [pa.array(said, pa.string()), pa.array(answers["log_probability"], pa.float32(), mask=failed)]
 
     return AnswerColumns((pa.field("predicted", pa.string()), pa.field("log_probability", pa.float32())), fill)
+
+
+def _embeddings() -> AnswerColumns:
+    modalities = ("image", "text")
+
+    def fill(answers: Arrays, failed: Failed) -> list["pa.Array[Any]"]:
+        return [
+            _lists(
+                np.asarray(answers[f"{modality}_embedding"], np.float32),
+                failed | (np.asarray(answers[f"{modality}_present"]) == 0),
+            )
+            for modality in modalities
+        ]
+
+    return AnswerColumns(
+        tuple(pa.field(f"{modality}_embedding", pa.list_(pa.float32())) for modality in modalities), fill
+    )
 
 
 def _lists(values: npt.NDArray[np.float32], failed: Failed) -> "pa.Array[Any]":

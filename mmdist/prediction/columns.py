@@ -19,9 +19,18 @@ def columns_for_model(
     is read: the dataset needs none.
 
     Raises:
-        JobFileError: when none of the model's modalities is named, or a column that is named is not there.
+        JobFileError: when none of the model's modalities is named, no label where one is read, or a column that is
+            not there.
         DataRefusedError: when a column's type does not fit its part.
     """
+    if label and columns.label is None:
+        raise JobFileError(
+            f"the model of run {info.run_id} is judged by labels, and the job names none",
+            expected="`label`: the column with the label",
+            received="no `label`",
+            place=Place(key="data.columns"),
+            remedy="add `label: COLUMN` to `data.columns`",
+        )
     modalities = info.modalities
     read = columns.reading(modalities, label=label)
     if not read.modalities:

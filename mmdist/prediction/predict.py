@@ -13,7 +13,7 @@ from mmdist.data.ledger import EpochLedger
 from mmdist.data.quarantine import BadRowBudget, QuarantineWriter
 from mmdist.errors import DataRefusedError, MmdistError
 from mmdist.models import ArtifactInfo, load_artifact
-from mmdist.prediction.answers import answer_columns, predictions_schema
+from mmdist.prediction.answers import answer_columns, numbers_per_row, predictions_schema
 from mmdist.prediction.columns import columns_for_model
 from mmdist.prediction.output import PredictionFolder, ShardRecord
 from mmdist.prediction.predictor import Predictor, PredictorSetup, read_reply
@@ -76,7 +76,7 @@ def predict(
     dataset = open_dataset(job.data.input, job.data.cache)
     info = load_artifact(model, "").info
     columns = columns_for_model(job.data.columns, info, dataset)
-    ranges = plan_ranges(dataset.index.rows.tolist(), labels=max(len(info.answer_labels), 1))
+    ranges = plan_ranges(dataset.index.rows.tolist(), labels=numbers_per_row(info.task, info.answer_labels))
     output = PredictionFolder(open_store(job.output) if job.output is not None else run.child("predictions"))
     inputs = _inputs(dataset, model, info, columns, ranges)
     is_fresh = output.claim(inputs)

@@ -39,7 +39,7 @@ def plan_ranges(group_rows: Sequence[int], *, labels: int) -> tuple[PredictionRa
 
     Args:
         group_rows: Rows of each row group.
-        labels: Probabilities per row.
+        labels: Numbers in the lists of a row, such as probabilities.
     """
     total = int(sum(group_rows))
     target = min(max(total // _SHARDS, _MIN_ROWS), _MAX_ROWS, max(_MAX_PROBABILITIES // labels, 1))

@@ -55,7 +55,7 @@ def evaluate(run: Store, model_run: Store, events: EventWriter) -> dict[str, Any
     artifact = load_artifact(model_run, MODEL)
     info = artifact.info
     dataset = open_dataset(job.data.input, job.data.cache)
-    columns = columns_for_model(job.data.columns, info, dataset, label=True)
+    columns = columns_for_model(job.data.columns, info, dataset, label=info.task.has_label)
     with Heartbeat(run, "worker-0") as heartbeat:
         heartbeat.begin("build")
         devices = set_up_devices(ResourcesSpec(cpus_per_worker="auto"), workers=1, deterministic="auto", seed=job.seed)

@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmdist.errors import DataRefusedError
+from mmdist.data.label_weights import wanted_weights
+from mmdist.errors import DataRefusedError, JobFileError
 from mmdist.importing import check_import
-from mmdist.runtime.find import find_model
+from mmdist.models import read_task
+from mmdist.runtime.find import MODEL, find_model
 from mmdist.runtime.job_lines import at_key
 from mmdist.runtime.preflight_data import open_input, sample_images, sample_labels
 from mmdist.runtime.preflight_folders import check_writable, similar_path
@@ -124,6 +126,10 @@ def _train(loaded: LoadedJob, job: TrainJob, facts: Preflight) -> None:
         if columns.label is not None:
             facts.labels, notes = sample_labels(loaded, job.task, dataset, columns.label, key, facts.labels)
             facts.notes += notes
+    weighted = wanted_weights(job.task)
+    unseen = [label for label in weighted if label not in facts.labels] if isinstance(weighted, dict) else []
+    if unseen:
+        facts.notes.append(f"weights are given for labels that no sampled row has: {', '.join(unseen)}")
     facts.batches_per_epoch = math.ceil(facts.rows["train"] / batch)
     if facts.rows["train"] < batch:
         facts.notes.append(f"the {facts.rows['train']} training rows fill no batch of {batch}: every step is short")
@@ -133,12 +139,22 @@ def _inference(loaded: LoadedJob, job: EvaluateJob | PredictJob, facts: Prefligh
     columns = job.data.columns
     facts.modalities = _modalities(columns)
     with at_key(loaded, "model"):
-        facts.model_run = find_model(job.model, job.storage).url
-    if isinstance(job, PredictJob):
+        model_run = find_model(job.model, job.storage)
+        facts.model_run = model_run.url
+        needs_label = isinstance(job, EvaluateJob) and read_task(model_run, MODEL).has_label
+    if not needs_label:
         columns = columns.model_copy(update={"label": None})
-        if job.output is not None:
-            check_writable(loaded, job.output, "output")
-            facts.writes.append(job.output)
+    elif columns.label is None:
+        raise JobFileError(
+            "`data.columns` names no label, and the model is judged by labels",
+            expected="`label`: the column with the label",
+            received="no `label`",
+            place=loaded.value_place("data", "columns"),
+            remedy="add `label: COLUMN` to `data.columns`",
+        )
+    if isinstance(job, PredictJob) and job.output is not None:
+        check_writable(loaded, job.output, "output")
+        facts.writes.append(job.output)
     dataset = open_input(loaded, job.data.input, columns, "input")
     facts.rows["input"] = dataset.rows
     if columns.image is not None:

@@ -112,7 +112,8 @@ def sample_labels(
                 found = [label for value in found for label in split_labels(value, task.separator)]
             labels = sorted({*labels, *found})
         else:
-            unknown += list(make_target(task, labels).encode(values)[1].values())
+            target = make_target(task, labels)
+            unknown += list(target.encode(values)[1].values()) if target is not None else []
     if key == "train" and whole and is_learned and len(labels) < least:
         raise DataRefusedError(
             f"column `{column}` holds too few labels to tell apart",

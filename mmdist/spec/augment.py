@@ -1,4 +1,4 @@
-"""Random changes of training pictures, each chosen by its type."""
+"""Random changes of training pictures and texts, each chosen by its type."""
 
 from typing import Annotated, Literal
 
@@ -14,7 +14,11 @@ __all__ = [
     "ErasingSpec",
     "FlipSpec",
     "MixupSpec",
+    "RandAugmentSpec",
     "ShiftSpec",
+    "TextAugmentSpec",
+    "WordDropoutSpec",
+    "WordMaskingSpec",
 ]
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -66,6 +70,21 @@ class ErasingSpec(Spec):
     """Largest rectangle, as a share of the picture's area; the smallest is 0.02."""
 
 
+class RandAugmentSpec(Spec):
+    """A few of 14 changes, drawn for each picture, all of one strength (RandAugment, arXiv:1909.13719).
+
+    None, autocontrast, equalize, rotate, solarize, color, posterize, contrast, brightness, sharpness, and shear and
+    translate along either side. Where a picture is moved, its border is repeated.
+    """
+
+    type: Literal["randaugment"] = "randaugment"
+    operations: Annotated[int, Field(ge=1, le=8)] = 2
+    """Changes of each picture, one after the other."""
+    magnitude: Annotated[float, Field(ge=0.0, le=10.0)] = 5.0
+    """Strength. 10 is 30 degrees, a shear of 0.3, 0.45 of a side, 0.9 of brightness, contrast, color and sharpness,
+    4 bits of each color, all but white solarized."""
+
+
 class MixupSpec(Spec):
     """Blends a picture and its label with those of a partner (mixup, arXiv:1710.09412).
 
@@ -93,5 +112,25 @@ class CutmixSpec(Spec):
 
 
 AugmentSpec = Annotated[
-    FlipSpec | ShiftSpec | CropSpec | ColorSpec | ErasingSpec | MixupSpec | CutmixSpec, Field(discriminator="type")
+    FlipSpec | ShiftSpec | CropSpec | ColorSpec | ErasingSpec | RandAugmentSpec | MixupSpec | CutmixSpec,
+    Field(discriminator="type"),
 ]
+
+
+class WordDropoutSpec(Spec):
+    """Takes words out of a text, and closes the gaps (word dropout of deep averaging networks, Iyyer et al. 2015)."""
+
+    type: Literal["word_dropout"] = "word_dropout"
+    share: Share = 0.1
+    """Share of the words; a text keeps one word at least. A word goes with its n-grams."""
+
+
+class WordMaskingSpec(Spec):
+    """Shows words as unknown ones (arXiv:1511.06349), so that a model learns to do with words it does not know."""
+
+    type: Literal["word_masking"] = "word_masking"
+    share: Share = 0.1
+    """Share of the words. A word goes with its n-grams, each of which is shown as unknown."""
+
+
+TextAugmentSpec = Annotated[WordDropoutSpec | WordMaskingSpec, Field(discriminator="type")]

@@ -146,7 +146,7 @@ def _describe_one(bare: Any, constraints: list[Any]) -> str:
         least = next((rule.min_length for rule in constraints if isinstance(rule, MinLen)), 0)
         return f"a list{f' of at least {least}' if least else ''}, each item {describe(arguments[0])}"
     if origin is dict:
-        return "a mapping of text to text"
+        return f"a mapping of {describe(arguments[0])} to {describe(arguments[1])}"
     if bare is bool:
         return "`true` or `false`"
     if bare is int:

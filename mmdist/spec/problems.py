@@ -186,6 +186,14 @@ def _unknown_type(target: _Target, document: Document) -> JobFileError:
 
 
 def _missing_key(detail: ErrorDetails, target: _Target, document: Document) -> JobFileError:
+    if isinstance(target.path[-1], int):
+        whole = keys(target.owner)[str(target.path[-2])]
+        return JobFileError(
+            f"`{dotted(target.path[:-1])}` has too few entries",
+            expected=describe(whole.annotation),
+            received=str(target.path[-1]),
+            place=document.value_place(target.path[:-1]),
+        )
     name = str(target.path[-1])
     where = f" in `{dotted(target.section)}`" if target.section else ""
     if detail["type"] == "union_tag_not_found":

@@ -14,6 +14,7 @@ from mmdist.spec.model.pretrained import is_weight_path
 from mmdist.spec.optimizer import PlateauSpec
 from mmdist.spec.resources import ResourcesSpec
 from mmdist.spec.task import TaskSpec
+from mmdist.spec.text import FileTokenizerSpec, TextSpec
 from mmdist.spec.train import TrainSpec
 
 __all__ = ["DEFAULT_LANES", "absolute", "known_replicas", "resolve_job", "resolved_lanes"]
@@ -91,8 +92,16 @@ def _resolve_train_data(data: TrainDataSpec, train: TrainSpec) -> TrainDataSpec:
         validation=absolute(data.validation),
         test=absolute(data.test) if data.test is not None else None,
         order=order,
+        text=_resolve_text(data.text),
         cache=_resolve_cache(data.cache),
     )
+
+
+def _resolve_text(text: TextSpec) -> TextSpec:
+    tokenizer = text.tokenizer
+    if not isinstance(tokenizer, FileTokenizerSpec) or not is_weight_path(tokenizer.path):
+        return text
+    return _with(text, tokenizer=_with(tokenizer, path=absolute(tokenizer.path)))
 
 
 def _resolve_train(train: TrainSpec, task: TaskSpec) -> TrainSpec:

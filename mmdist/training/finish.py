@@ -60,6 +60,7 @@ def _save_best(parts: LoopParts, state: TrainingState) -> None:
         audio=data.collator.audio,
         tabular=data.tabular.to_json() if data.tabular is not None else None,
         labels=data.target.labels,
+        label_weights=data.target.label_weights,
         target=(data.target.mean, data.target.deviation),
         task=job.task,
         model=job.model,

@@ -10,11 +10,13 @@ from mmdist.data.dataset import Dataset, open_dataset
 from mmdist.data.roles import check_columns
 from mmdist.data.tabular import TabularEncoder, learn_tabular
 from mmdist.data.targets import TargetFacts, learn_target, make_target
-from mmdist.data.tokenizer import Tokenizer, learn_tokenizer, read_tokenizer
+from mmdist.data.tokenizer import FileTokenizer, Tokenizer, learn_tokenizer, read_tokenizer
 from mmdist.errors import JobFileError, Place
 from mmdist.models.facts import DataFacts, tabular_facts
+from mmdist.models.pretrained import fetch_tokenizer
 from mmdist.spec.job import TrainJob
 from mmdist.spec.task import RegressionSpec
+from mmdist.spec.text import FileTokenizerSpec
 from mmdist.storage import Store, commit_anew, is_committed, read_committed
 
 __all__ = ["Prepared", "prepare"]
@@ -47,6 +49,7 @@ class Prepared:
             audio=self.collator.audio.shape if self.collator.audio is not None else None,
             tabular=tabular_facts(self.tabular.to_json()) if self.tabular is not None else None,
             labels=self.target.labels,
+            label_weights=self.target.label_weights,
             target=(self.target.mean, self.target.deviation),
         )
 
@@ -74,8 +77,9 @@ def prepare(
         on_progress: Called with what is learned, the rows read and the rows in all; it may raise.
 
     Raises:
-        DataRefusedError: where a dataset cannot be used.
+        DataRefusedError: where a dataset, or a tokenizer's file, cannot be used.
         JobFileError: where a column is not there.
+        ResourceError: where a tokenizer's file cannot be fetched.
     """
     data = job.data
     train, validation = (open_dataset(url, data.cache) for url in (data.train, data.validation))
@@ -83,7 +87,7 @@ def prepare(
     for dataset in (train, validation, test):
         if dataset is not None:
             check_columns(dataset, data.columns, number_label=isinstance(job.task, RegressionSpec))
-    if data.columns.label is None:
+    if data.columns.label is None and job.task.has_label:
         raise JobFileError(
             "a training needs labels",
             expected="the name of the label's column",
@@ -113,15 +117,18 @@ def prepare(
 
 
 def _learn(
-    job: TrainJob, train: Dataset, label: str, on_progress: Callable[[str, int, int], None]
+    job: TrainJob, train: Dataset, label: str | None, on_progress: Callable[[str, int, int], None]
 ) -> tuple[TargetFacts, Tokenizer | None, TabularEncoder | None]:
     def progress(what: str) -> Callable[[int], None]:
         return lambda rows: on_progress(what, rows, train.rows)
 
     target = learn_target(job.task, train, label, progress("learn-labels"))
-    text = job.data.columns.text
-    tokenizer = None
-    if text is not None:
+    text, kind = job.data.columns.text, job.data.text.tokenizer
+    tokenizer: Tokenizer | None = None
+    if text is not None and isinstance(kind, FileTokenizerSpec):
+        published = fetch_tokenizer(kind.path, kind.sha256)
+        tokenizer = FileTokenizer.read(published, kind.path, tokens=job.data.text.tokens)
+    elif text is not None:
         tokenizer = learn_tokenizer(train, text, job.data.text, progress("learn-vocabulary"))
     fields, tabular = job.data.columns.tabular, None
     if fields is not None:

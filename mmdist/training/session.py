@@ -4,6 +4,7 @@ from typing import Any
 
 from mmdist.data.ledger import check_fingerprint
 from mmdist.data.quarantine import BadRowBudget, QuarantineWriter
+from mmdist.data.text_augmentation import TextAugmentation
 from mmdist.errors import JobFileError, Place, UsageError
 from mmdist.models.arrays import assign_arrays
 from mmdist.models.build import build_model
@@ -108,6 +109,7 @@ def open_session(
             optimizer,
             devices.strategy,
             augmentations=job.data.image.augment,
+            text_augmentation=_text_augmentation(job, data),
             seed=job.seed,
             local_replicas=devices.local_replicas,
             worker=rank,
@@ -148,6 +150,13 @@ def open_session(
         plateau=Plateau(plateau and resolved_rule(plateau, job.task), record.get("plateau")),
     )
     return parts, state
+
+
+def _text_augmentation(job: TrainJob, data: Prepared) -> TextAugmentation | None:
+    changes, tokenizer = job.data.text.augment, data.tokenizer
+    if not changes or tokenizer is None:
+        return None
+    return TextAugmentation(changes, job.seed, tokenizer.starts_word, tokenizer.frames, tokenizer.masked)
 
 
 def close_parts(parts: LoopParts) -> None:

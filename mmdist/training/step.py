@@ -17,6 +17,7 @@ import tensorflow as tf
 from mmdist.data.augmentation import Partners, augment
 from mmdist.data.augmentation_draws import augmentation_arrays
 from mmdist.data.batches import Batch
+from mmdist.data.text_augmentation import TextAugmentation
 from mmdist.models.auxiliary import auxiliary_losses
 from mmdist.models.tasks import Task
 from mmdist.models.tensors import to_tensor
@@ -76,6 +77,7 @@ class Steps:
         optimizer: Built for the model's trainable variables, under the strategy.
         strategy: All replicas of all workers.
         augmentations: Changes of the training pictures.
+        text_augmentation: Changes of the training texts.
         seed: The job's seed.
         local_replicas: Replicas in this worker.
         worker: Number of this worker.
@@ -98,6 +100,7 @@ class Steps:
         strategy: Any,
         *,
         augmentations: Sequence[AugmentSpec],
+        text_augmentation: TextAugmentation | None = None,
         seed: int,
         local_replicas: int,
         worker: int,
@@ -116,6 +119,7 @@ class Steps:
         self._optimizer = optimizer
         self._strategy = strategy
         self._augmentations = tuple(augmentations)
+        self._text_augmentation = text_augmentation
         self._seed = seed
         self._local_replicas = local_replicas
         self._first_replica = worker * local_replicas
@@ -146,6 +150,8 @@ class Steps:
         if batch.image is not None:
             lane_places = self._lane_places or batch.size
             arrays |= augmentation_arrays(self._augmentations, self._seed, epoch, batch, lane_places=lane_places)
+        if batch.text is not None and self._text_augmentation is not None:
+            arrays["text"] = self._text_augmentation(batch.text, batch.row, epoch)
         inputs = self._to_replicas(arrays, batch, stop=stop, regroup=regroup)
         self.handover_s = time.perf_counter() - begun_s
         # Traced anew where other towers are frozen than in the epoch before.
@@ -196,8 +202,8 @@ class Steps:
 
         def compute(part: dict[str, Any]) -> tuple[list[Any], Any]:
             with tf.GradientTape() as tape:
-                loss_sum, auxiliary_sum, counts = self._forward(part, training=True)
-                loss = (loss_sum + auxiliary_sum) / tf.maximum(rows, 1.0)
+                loss_sum, taught_sum, counts = self._forward(part, training=True)
+                loss = taught_sum / tf.maximum(rows, 1.0)
                 if self._model.losses:
                     loss += tf.add_n(self._model.losses) / shares
                 scaled = self._loss_scale.scale(loss)
@@ -224,30 +230,37 @@ class Steps:
         return tf.concat([_fixed_sums(inputs, loss_sum, loss_sum), counts], axis=0)
 
     def _forward(self, inputs: dict[str, Any], *, training: bool) -> tuple[Any, Any, Any]:
-        """Over the rows that count, the sums of the task's loss, of the auxiliary losses, and of the metrics."""
+        """Over the rows that count, the sums of the loss that is reported, of what is minimized, and of the metrics."""
         ready = {name: inputs[name] for name in self._model.input}
         if "image" in ready:
             changes = self._augmentations if training else ()
             is_mixed = "partner_image" in inputs
             partners = Partners(inputs["partner_image"], inputs["partner_augmentation"]) if is_mixed else None
             ready["image"] = augment(ready["image"], inputs.get("augmentation"), changes, partners)
-        outputs = self._model(ready, training=training)
+        outputs = self._task.across_replicas(self._model(ready, training=training), inputs)
         mask = inputs["mask"]
-        losses = self._row_losses(outputs, inputs)
+        losses, taught = self._row_losses(outputs, inputs)
         beside = tf.zeros_like(mask)
         if training:
-            beside = auxiliary_losses(self._auxiliary, outputs, inputs, lambda alone: self._row_losses(alone, inputs))
+            beside = auxiliary_losses(self._auxiliary, outputs, inputs, lambda each: self._row_losses(each, inputs)[1])
         counts = [tf.reduce_sum(values * mask) for values in self._task.row_metrics(outputs, inputs)]
         totals = tf.stack(counts) if counts else tf.zeros([0])
-        return tf.reduce_sum(losses * mask), tf.reduce_sum(beside * mask), totals
+        taught_sum = tf.reduce_sum(taught * mask) + tf.reduce_sum(beside * mask)
+        return tf.reduce_sum(losses * mask), taught_sum, totals
 
-    def _row_losses(self, outputs: Mapping[str, Any], inputs: dict[str, Any]) -> Any:
-        """The task's; a mixed row has two labels. What counts as right is its own."""
-        losses = self._task.row_losses(outputs, inputs)
+    def _row_losses(self, outputs: Mapping[str, Any], inputs: dict[str, Any]) -> tuple[Any, Any]:
+        """The task's, as they are reported and as they are taught; a mixed row has two labels, of which its own counts
+        as right."""
+
+        def of(given: dict[str, Any]) -> tuple[Any, Any]:
+            losses = self._task.row_losses(outputs, given)
+            return losses, self._task.taught_losses(losses, outputs, given)
+
+        found = of(inputs)
         if "own_share" not in inputs:
-            return losses
-        own, others = inputs["own_share"], {**inputs, "label": inputs["partner_label"]}
-        return own * losses + (1.0 - own) * self._task.row_losses(outputs, others)
+            return found
+        own, partner = inputs["own_share"], of({**inputs, "label": inputs["partner_label"]})
+        return own * found[0] + (1.0 - own) * partner[0], own * found[1] + (1.0 - own) * partner[1]
 
 
 def _fixed_sums(inputs: dict[str, Any], loss_sum: Any, health: Any) -> Any:

@@ -70,6 +70,22 @@ def check_head(make: Callable[[int], Any], fused: np.ndarray, *, logits: tuple[i
     _check_step(head, lambda layer: layer(fused))
 
 
+def check_space(make: Callable[[int], Any], image: np.ndarray, text: np.ndarray, *, vectors: tuple[int, ...]) -> None:
+    """A space that two towers share, from a seed: unit vectors, and a scale for their cosines."""
+    space = make(0)
+    for embedding in space(image, text)[:2]:
+        assert embedding.shape == vectors
+        np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1.0, atol=1e-2)
+
+    def call(layer: Any) -> Any:
+        ours, theirs, scale = layer(image, text)
+        return keras.ops.sum(ours * theirs, axis=1) * scale
+
+    _check_save_and_load(make, call)
+    _check_precision(make, call, expected="float32")
+    _check_step(space, call)
+
+
 def check_decoder(
     make: Callable[[int], Any], label: np.ndarray, memory: np.ndarray, *, logits: tuple[int, ...]
 ) -> None:

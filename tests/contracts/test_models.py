@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from contracts.checks import check_decoder, check_fusion, check_head, check_late_fusion, check_tower
+from contracts.checks import check_decoder, check_fusion, check_head, check_late_fusion, check_space, check_tower
 
 from mmdist.models.audio import build_audio_tower
 from mmdist.models.decoders import build_decoder
@@ -12,12 +12,14 @@ from mmdist.models.image import build_image_tower
 from mmdist.models.layers import TowerOutput
 from mmdist.models.tabular import build_tabular_tower
 from mmdist.models.tasks import ClassificationHead
+from mmdist.models.tasks.retrieval import SharedSpace
 from mmdist.models.text import build_text_tower
 from mmdist.spec.model import (
     ApplicationSpec,
     AudioCNNSpec,
     AudioTransformerSpec,
     BagSpec,
+    BERTSpec,
     BilinearSpec,
     BiLSTMSpec,
     CNNSpec,
@@ -30,9 +32,10 @@ from mmdist.spec.model import (
     MLPSpec,
     RegularizationSpec,
     ResNetSpec,
+    TextTransformerSpec,
     ViTSpec,
 )
-from mmdist.spec.task import LSTMDecoderSpec, TransformerDecoderSpec
+from mmdist.spec.task import LSTMDecoderSpec, RetrievalSpec, TransformerDecoderSpec
 
 PLAIN = RegularizationSpec()
 PRESENT = np.array([True, True, False])
@@ -66,6 +69,9 @@ def test_image_tower(spec, tokens, pooled):
         (BiLSTMSpec(embedding=6, lstm_units=4, units=10), (3, 5, 8), (3, 10)),
         (BagSpec(), (3, 5, 128), (3, 128)),
         (BagSpec(embedding=6, units=10), (3, 5, 6), (3, 10)),
+        (TextTransformerSpec(depth=1, width=8, heads=2, units=6), (3, 5, 8), (3, 6)),
+        (TextTransformerSpec(depth=2, width=7, heads=1, positions="sinusoidal", units=None), (3, 5, 7), (3, 7)),
+        (BERTSpec(depth=2, width=8, heads=2, dropout=0.0), (3, 5, 8), (3, 8)),
     ],
 )
 def test_text_tower(spec, tokens, pooled):
@@ -151,6 +157,16 @@ def test_classification_head():
         lambda seed: ClassificationHead(regularization=PLAIN, classes=7, seed=seed),
         np.random.default_rng(0).random((3, 5), np.float32),
         logits=(3, 7),
+    )
+
+
+def test_shared_space():
+    rng = np.random.default_rng(0)
+    check_space(
+        lambda seed: SharedSpace(RetrievalSpec(width=7), regularization=PLAIN, seed=seed),
+        rng.random((3, 5), np.float32),
+        rng.random((3, 4), np.float32),
+        vectors=(3, 7),
     )
 
 

@@ -22,7 +22,8 @@ from mmdist.data.decode import BadImage, decode_image
 from mmdist.data.inspection import inspect_dataset
 from mmdist.errors import DataRefusedError, MmdistError
 from mmdist.evaluation.history import read_history
-from mmdist.evaluation.report import _read_mistakes
+from mmdist.evaluation.paths import MISTAKES, NEIGHBOURS
+from mmdist.evaluation.report import _read_rows
 from mmdist.importing.sources import open_source
 from mmdist.spec.importing import TableSourceSpec
 from mmdist.storage import open_store
@@ -69,7 +70,8 @@ DOORS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "import": ("t.parquet", lambda folder: import_table(folder / "t.parquet", folder / "out")),
     "inspect": (MAGIC, lambda folder: inspect_dataset(str(folder))),
     "index": ("_index.parquet", lambda folder: open_dataset(str(write_shard(folder / MAGIC).parent))),
-    "mistakes": ("report/mistakes.parquet", lambda folder: _read_mistakes(open_store(str(folder)))),
+    "mistakes": (MISTAKES, lambda folder: _read_rows(open_store(str(folder)), MISTAKES, "mistakes")),
+    "neighbours": (NEIGHBOURS, lambda folder: _read_rows(open_store(str(folder)), NEIGHBOURS, "neighbours")),
     "metrics": ("metrics/0001-000000.parquet", lambda folder: _refuse_unreadable(folder)),
 }
 

@@ -38,6 +38,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "model.image: vit": {"patch_px": 4, "depth": 2, "width": 8, "heads": 2, "dropout": 0.1, "stochastic_depth": 0.2},
     "model.text: bilstm": {"embedding": 6, "lstm_units": 4, "units": 6},
     "model.text: bag": {"embedding": 6},
+    "model.text: transformer": {"depth": 1, "width": 8, "heads": 2, "dropout": 0.1, "units": 6},
+    "model.text: bert": {"depth": 1, "width": 8, "heads": 2},
     "model.audio: cnn": {"filters": [3, 4], "units": 5},
     "model.audio: transformer": {"patch": [4, 4], "width": 4, "heads": 2, "depth": 1, "units": 5},
     "model.tabular: mlp": {"width": 3, "layers": [5]},
@@ -47,11 +49,12 @@ ROWS: dict[str, dict[str, Any]] = {
     "model.fusion: bilinear": {"rank": 8},
     "model.fusion: cross_attention": {"width": 8, "heads": 2, "blocks": 1},
     "model.fusion: late": {"weights": "learned"},
-    "task: classification": {},
-    "task: multilabel": {"threshold": 0.3},
+    "task: classification": {"label_smoothing": 0.1, "class_weights": "balanced", "focal_gamma": 1.0},
+    "task: multilabel": {"threshold": 0.3, "label_smoothing": 0.1, "positive_weights": "balanced"},
     "task: ordinal": {"labels": ["circle", "square", "star"]},
     "task: regression": {"loss": "huber"},
     "task: captioning": {"decoder": {"type": "transformer", "width": 8, "heads": 2, "blocks": 1}, "tokens": 6},
+    "task: retrieval": {"width": 8, "temperature": 0.2},
 }
 """By section and type, the other keys of the section."""
 
@@ -94,10 +97,15 @@ DATA: dict[str, Callable[[Path], dict[str, str]]] = {
 
 CAPTIONED = {"id": "id", "image": "image", "label": "text", "tabular": {"numbers": ["weight"], "categories": ["kind"]}}
 HEARD = {"data__columns__audio": "audio", "data__audio": {"sample_rate": 8000, "seconds": 0.1, "mels": 8}}
+PLAIN = [{"type": "flip"}, {"type": "shift"}]
 KEYS: dict[str, dict[str, Any]] = {
     "model.audio: cnn": HEARD,
     "model.audio: transformer": HEARD,
-    "task: captioning": {"data__columns": CAPTIONED, "data__image__augment": [{"type": "flip"}, {"type": "shift"}]},
+    "task: captioning": {"data__columns": CAPTIONED, "data__image__augment": PLAIN},
+    "task: retrieval": {
+        "data__columns": {"id": "id", "image": "image", "text": "text"},
+        "data__image__augment": PLAIN,
+    },
     "captions by an LSTM": {"task__decoder": {"type": "lstm", "embedding": 4, "units": 6}},
 }
 """By row or job, what else it takes in the job."""

@@ -7,12 +7,21 @@ from typing import TYPE_CHECKING, assert_never
 import tokenizers
 
 from mmdist.data.tokenizer.base import PADDING, UNKNOWN, Tokenizer, not_a_tokenizer
+from mmdist.data.tokenizer.file import KIND as FILE
+from mmdist.data.tokenizer.file import FileTokenizer
 from mmdist.data.tokenizer.ngrams import KIND as NGRAMS
 from mmdist.data.tokenizer.ngrams import NgramsTokenizer
+from mmdist.data.tokenizer.subword import SubwordTokenizer
 from mmdist.data.tokenizer.word import WordTokenizer
 from mmdist.data.values import text_values
 from mmdist.errors import DataRefusedError
-from mmdist.spec.text import NgramsTokenizerSpec, TextSpec, WordTokenizerSpec
+from mmdist.spec.text import (
+    FileTokenizerSpec,
+    NgramsTokenizerSpec,
+    SubwordTokenizerSpec,
+    TextSpec,
+    WordTokenizerSpec,
+)
 
 if TYPE_CHECKING:
     from mmdist.data.dataset import Dataset
@@ -20,7 +29,9 @@ if TYPE_CHECKING:
 __all__ = [
     "PADDING",
     "UNKNOWN",
+    "FileTokenizer",
     "NgramsTokenizer",
+    "SubwordTokenizer",
     "Tokenizer",
     "WordTokenizer",
     "learn_from_texts",
@@ -55,13 +66,17 @@ def learn_tokenizer(
 
 
 def learn_from_texts(texts: Iterable[str], spec: TextSpec) -> Tokenizer:
-    """The tokenizer that the spec's `type` names, learned from texts in one pass."""
+    """The tokenizer that the spec's `type` names, learned from texts in one pass; one of a file is not learned."""
     kind = spec.tokenizer
     match kind:
         case WordTokenizerSpec():
             return WordTokenizer.learn(texts, kind, tokens=spec.tokens, vocabulary=spec.vocabulary)
         case NgramsTokenizerSpec():
             return NgramsTokenizer.learn(texts, kind, tokens=spec.tokens, vocabulary=spec.vocabulary)
+        case SubwordTokenizerSpec():
+            return SubwordTokenizer.learn(texts, kind, tokens=spec.tokens, vocabulary=spec.vocabulary)
+        case FileTokenizerSpec():
+            raise ValueError("a tokenizer of a file is read by FileTokenizer.read")
         case _:
             assert_never(kind)
 
@@ -76,12 +91,15 @@ def read_tokenizer(data: bytes) -> Tokenizer:
         record = json.loads(data)
         if isinstance(record, dict) and record.get("type") == NGRAMS:
             return NgramsTokenizer.from_record(record)
+        if isinstance(record, dict) and record.get("type") == FILE:
+            return FileTokenizer.from_record(record)
         inner = tokenizers.Tokenizer.from_str(data.decode())
+        is_subword = isinstance(inner.model, tokenizers.models.BPE)
     except DataRefusedError:
         raise
     except Exception as error:  # the library raises bare Exception
         raise not_a_tokenizer(str(error)) from error
-    return WordTokenizer(inner)
+    return SubwordTokenizer(inner) if is_subword else WordTokenizer(inner)
 
 
 def _texts(dataset: "Dataset", column: str, progress: Callable[[int], None] | None) -> Iterator[str]:

@@ -53,9 +53,27 @@ class Tokenizer(ABC):
         """Tokens in the vocabulary, the padding and unknown tokens among them."""
 
     @property
+    def starts_word(self) -> npt.NDArray[np.bool_]:
+        """bool (size,), whether a token begins a word, rather than going on with the one before it; as it stands, all.
+
+        A word that is not known may begin with none.
+        """
+        return np.ones(self.size, np.bool_)
+
+    @property
     def sha256(self) -> str:
         """SHA-256 of `to_bytes`, in hexadecimal."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    @property
+    def masked(self) -> int:
+        """The number that a masked word is shown by."""
+        return UNKNOWN
+
+    @property
+    def frames(self) -> npt.NDArray[np.bool_]:
+        """bool (size,), whether a token frames every text, rather than standing for something in it; as it is, none."""
+        return np.zeros(self.size, np.bool_)
 
     def count(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
         """Tokens of each text, at most T: int64 (B,)."""

@@ -121,6 +121,13 @@ class NgramsTokenizer(Tokenizer):
         named |= {number: ngram for ngram, number in self._ngrams.items()}
         return [PADDING_TOKEN, UNKNOWN_TOKEN, *(named[number] for number in sorted(named))]
 
+    @property
+    def starts_word(self) -> npt.NDArray[np.bool_]:
+        """See `Tokenizer`: words begin, and what is not known; n-grams go on."""
+        starts = np.ones(self.size, np.bool_)
+        starts[list(self._ngrams.values())] = False
+        return starts
+
     def encode(self, texts: Sequence[str]) -> Int32Array:
         """See `Tokenizer.encode`."""
         ids = np.full((len(texts), self.tokens), PADDING, np.int32)

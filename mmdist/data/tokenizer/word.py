@@ -15,7 +15,7 @@ from tokenizers import models, normalizers, pre_tokenizers, trainers
 
 from mmdist.data.ascii_words import AsciiWords
 from mmdist.data.tokenizer.base import UNKNOWN, in_batches, most_characters
-from mmdist.data.tokenizer.library import PADDING_TOKEN, UNKNOWN_TOKEN, LibraryTokenizer
+from mmdist.data.tokenizer.library import PADDING_TOKEN, UNKNOWN_TOKEN, LibraryTokenizer, learned
 from mmdist.spec.text import WordTokenizerSpec
 
 __all__ = ["WordTokenizer", "word_cutter"]
@@ -25,7 +25,7 @@ class WordTokenizer(LibraryTokenizer):
     """Cuts a text into words and punctuation marks (Unicode NFKC, optionally lower case) and numbers them."""
 
     def __init__(self, inner: tokenizers.Tokenizer) -> None:
-        super().__init__(inner)
+        super().__init__(learned(inner))
         self._ascii_words = _ascii_words(inner, self.tokens)
 
     @classmethod

@@ -10,6 +10,7 @@ from mmdist.evaluation.judges.classification import ClassificationJudge
 from mmdist.evaluation.judges.multilabel import MultilabelJudge
 from mmdist.evaluation.judges.ordinal import OrdinalJudge
 from mmdist.evaluation.judges.regression import RegressionJudge
+from mmdist.evaluation.judges.retrieval import RetrievalJudge
 from mmdist.spec.evaluation import EvaluationSpec
 from mmdist.spec.task import (
     CaptioningSpec,
@@ -17,6 +18,7 @@ from mmdist.spec.task import (
     MultilabelSpec,
     OrdinalSpec,
     RegressionSpec,
+    RetrievalSpec,
     TaskSpec,
 )
 
@@ -42,5 +44,7 @@ def make_judge(task: TaskSpec, labels: Sequence[str], spec: EvaluationSpec) -> J
             return RegressionJudge(spec)
         case CaptioningSpec():
             return CaptioningJudge(CaptionEncoder(tuple(labels), task.tokens, task.lowercase), spec)
+        case RetrievalSpec():
+            return RetrievalJudge(task.width, spec)
         case _:
             assert_never(task)

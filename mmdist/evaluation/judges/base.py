@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,10 @@ from mmdist.data.batches import Batch
 from mmdist.evaluation.bootstrap import resample
 from mmdist.evaluation.metrics import with_interval
 from mmdist.evaluation.mistakes import MistakeKeeper
+from mmdist.evaluation.row_pictures import RowPictures
 from mmdist.spec.data import ColumnsSpec
 from mmdist.spec.evaluation import EvaluationSpec
+from mmdist.storage import Store
 
 __all__ = ["Judge", "JudgedRows", "headline_of"]
 
@@ -70,6 +72,9 @@ class Judge(ABC):
     mistakes: MistakeKeeper
     """The worst answers."""
 
+    withholds: ClassVar[bool] = True
+    """Whether `take_withheld` is to be called."""
+
     def __init__(self, spec: EvaluationSpec) -> None:
         self.spec = spec
         self.mistakes = MistakeKeeper(spec.mistakes)
@@ -94,6 +99,14 @@ class Judge(ABC):
     @abstractmethod
     def take_withheld(self, modality: str, rows: JudgedRows, answers: Mapping[str, npt.NDArray[Any]]) -> None:
         """Takes the answers to the same rows when the model is not shown a modality."""
+
+    def rest(self) -> pa.Table | None:
+        """Rows of predictions.parquet that are only known when all rows were taken; mostly none. Called once."""
+        return None
+
+    def write_examples(self, run: Store, pictures: RowPictures) -> None:
+        """Writes report/mistakes.parquet, and what else the page shows of single rows."""
+        self.mistakes.write(run)
 
     @abstractmethod
     def metrics(self, seed: int) -> dict[str, Any]:

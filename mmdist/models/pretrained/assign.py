@@ -9,7 +9,7 @@ import numpy.typing as npt
 from mmdist.errors import DataRefusedError, Place
 from mmdist.models.pretrained.arrays import Entry, WeightFile
 
-__all__ = ["load_layers"]
+__all__ = ["load_layers", "some_of"]
 
 
 def load_layers(layers: Sequence[Any], file: WeightFile) -> None:
@@ -30,8 +30,8 @@ def load_layers(layers: Sequence[Any], file: WeightFile) -> None:
     if missing:
         raise DataRefusedError(
             f"the file of weights lacks {len(missing)} of {len(missing) + len(found)} arrays of the network",
-            expected=_some(missing),
-            received=_some([f"{entry.path} {entry.shape}" for entry in file.entries]),
+            expected=some_of(missing),
+            received=some_of([f"{entry.path} {entry.shape}" for entry in file.entries]),
             place=Place(file=file.name),
             remedy="take the weights of this very network; docs/how-to/image-towers.md says how arrays are named",
         )
@@ -58,5 +58,6 @@ def _as_shaped(entry: Entry, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
     return array if array.shape == shape else np.swapaxes(array, 2, 3)
 
 
-def _some(names: list[str]) -> str:
+def some_of(names: list[str]) -> str:
+    """The first three names, and how many more there are."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

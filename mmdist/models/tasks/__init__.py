@@ -10,6 +10,7 @@ from mmdist.models.tasks.heads import HeadTask
 from mmdist.models.tasks.multilabel import MultilabelTask
 from mmdist.models.tasks.ordinal import OrdinalTask
 from mmdist.models.tasks.regression import RegressionTask
+from mmdist.models.tasks.retrieval import RetrievalTask
 from mmdist.spec.model import RegularizationSpec
 from mmdist.spec.task import (
     CaptioningSpec,
@@ -17,6 +18,7 @@ from mmdist.spec.task import (
     MultilabelSpec,
     OrdinalSpec,
     RegressionSpec,
+    RetrievalSpec,
     TaskSpec,
 )
 
@@ -28,6 +30,7 @@ __all__ = [
     "MultilabelTask",
     "OrdinalTask",
     "RegressionTask",
+    "RetrievalTask",
     "Task",
     "build_task",
 ]
@@ -37,9 +40,21 @@ def build_task(spec: TaskSpec, facts: DataFacts, *, regularization: Regularizati
     """The task that the spec's `type` names."""
     match spec:
         case ClassificationSpec():
-            return ClassificationTask(spec, regularization=regularization, classes=len(facts.labels), seed=seed)
+            return ClassificationTask(
+                spec,
+                regularization=regularization,
+                classes=len(facts.labels),
+                seed=seed,
+                weights=facts.label_weights,
+            )
         case MultilabelSpec():
-            return MultilabelTask(spec, regularization=regularization, labels=len(facts.labels), seed=seed)
+            return MultilabelTask(
+                spec,
+                regularization=regularization,
+                labels=len(facts.labels),
+                seed=seed,
+                weights=facts.label_weights,
+            )
         case OrdinalSpec():
             return OrdinalTask(spec, regularization=regularization, seed=seed)
         case RegressionSpec():
@@ -47,5 +62,7 @@ def build_task(spec: TaskSpec, facts: DataFacts, *, regularization: Regularizati
             return RegressionTask(spec, regularization=regularization, mean=mean, deviation=deviation, seed=seed)
         case CaptioningSpec():
             return CaptioningTask(spec, regularization=regularization, words=len(facts.labels), seed=seed)
+        case RetrievalSpec():
+            return RetrievalTask(spec, regularization=regularization, seed=seed)
         case _:
             assert_never(spec)

@@ -29,9 +29,23 @@ class Task(ABC):
         A task that ends in a head is a `HeadTask` (heads.py), which says how.
         """
 
+    def across_replicas(self, outputs: Tensors, inputs: Tensors) -> dict[str, Any]:
+        """The outputs, with what a row's loss and metrics take of the rows of all replicas; as it stands, nothing.
+
+        Called once a step, in a replica's context, before `row_losses` and `row_metrics` are.
+        """
+        return dict(outputs)
+
     @abstractmethod
     def row_losses(self, outputs: Tensors, inputs: Tensors) -> Any:
         """The loss of each row, float32 (B,); any finite number where `inputs["mask"]` is 0."""
+
+    def taught_losses(self, losses_B: Any, outputs: Tensors, inputs: Tensors) -> Any:
+        """What training minimizes of each row, float32 (B,), given `row_losses`; as it stands, the same.
+
+        `row_losses` alone are reported, of training and of validation.
+        """
+        return losses_B
 
     @abstractmethod
     def row_metrics(self, outputs: Tensors, inputs: Tensors) -> tuple[Any, ...]:

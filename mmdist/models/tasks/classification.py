@@ -1,13 +1,16 @@
 """One label per row: a dense layer, softmax and cross-entropy."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from mmdist.models.layers import kernel_penalty
 from mmdist.models.seeds import glorot
 from mmdist.models.tasks.base import Tensors
 from mmdist.models.tasks.heads import HeadTask
+from mmdist.models.tasks.teaching import softmax_losses
 from mmdist.spec.model import RegularizationSpec
 from mmdist.spec.task import ClassificationSpec
 
@@ -49,16 +52,26 @@ class ClassificationTask(HeadTask):
     (B, C), rows summing to 1.
 
     Args:
-        spec: Chooses this task.
+        spec: What is done to the loss in training.
         regularization: Penalties on the head's kernel.
         classes: Number of labels.
         seed: The job's seed.
+        weights: By label, what a row's loss is multiplied by in training; empty for 1.
     """
 
     def __init__(
-        self, spec: ClassificationSpec, *, regularization: RegularizationSpec, classes: int, seed: int
+        self,
+        spec: ClassificationSpec,
+        *,
+        regularization: RegularizationSpec,
+        classes: int,
+        seed: int,
+        weights: Sequence[float] = (),
     ) -> None:
         self.metrics = tuple(spec.metrics)
+        self._smoothing = spec.label_smoothing
+        self._gamma = spec.focal_gamma
+        self._weights_C = np.array(weights, np.float32)
         self._regularization = regularization
         self._classes = classes
         self._seed = seed
@@ -72,6 +85,14 @@ class ClassificationTask(HeadTask):
     def row_losses(self, outputs: Tensors, inputs: Tensors) -> Any:
         """Cross-entropy."""
         return keras.losses.sparse_categorical_crossentropy(inputs["label"], outputs["logits"], from_logits=True)
+
+    def taught_losses(self, losses_B: Any, outputs: Tensors, inputs: Tensors) -> Any:
+        """Smoothed, focal and weighted, as the job asks."""
+        if self._smoothing or self._gamma:
+            losses_B = softmax_losses(outputs["logits"], inputs["label"], smoothing=self._smoothing, gamma=self._gamma)
+        if len(self._weights_C):
+            losses_B = losses_B * keras.ops.take(self._weights_C, inputs["label"])
+        return losses_B
 
     def row_metrics(self, outputs: Tensors, inputs: Tensors) -> tuple[Any, ...]:
         """Whether the most likely label is the right one."""

@@ -20,7 +20,7 @@ from mmdist.data.values import name_values
 from mmdist.errors import DataRefusedError, Place
 from mmdist.spec.data import ColumnsSpec, LanesOrderSpec
 from mmdist.spec.job import TrainJob
-from mmdist.spec.task import LabelTask, MultilabelSpec, RegressionSpec
+from mmdist.spec.task import ClassificationSpec, LabelTask, MultilabelSpec, RegressionSpec
 from mmdist.spec.train import CheckpointSpec
 from mmdist.storage import open_store
 
@@ -80,6 +80,9 @@ def shrink(job: TrainJob, folder: Path, *, replicas: int) -> Sample:
     task = job.task
     if isinstance(task, LabelTask) and task.labels == "auto":
         task = task.model_copy(update={"labels": _labels(job, train, (table, small))})
+    if isinstance(task, ClassificationSpec) and isinstance(task.class_weights, dict):
+        known = {label: weight for label, weight in task.class_weights.items() if label in task.labels}
+        task = task.model_copy(update={"class_weights": known})
     shrunk = job.model_copy(
         update={
             "import_": None,

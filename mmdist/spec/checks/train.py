@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from mmdist.errors import JobFileError
+from mmdist.spec.augment import CropSpec, RandAugmentSpec
 from mmdist.spec.job import TrainJob
 from mmdist.spec.metrics import known_metrics
 from mmdist.spec.optimizer import CosineSpec, PlateauSpec
@@ -76,3 +77,11 @@ def check_xla(job: TrainJob, document: Document) -> Iterator[JobFileError]:
             place=document.value_place(("train", "xla")),
             remedy="set `train.xla: false`",
         )
+    for number, spec in enumerate(job.data.image.augment):
+        if job.train.xla is True and isinstance(spec, CropSpec | RandAugmentSpec):
+            yield JobFileError(
+                f"XLA cannot compile the change `{spec.type}`, which moves pictures by parts of a pixel",
+                expected="changes without it, or `train.xla: false`",
+                received=spec.type,
+                place=document.value_place(("data", "image", "augment", number)),
+            )

@@ -16,7 +16,7 @@ from mmdist.spec.model.pretrained import PretrainedSpec
 from mmdist.spec.model.regularization import RegularizationSpec
 from mmdist.spec.model.section import ModelSpec
 from mmdist.spec.model.tabular import FTTransformerSpec, MLPSpec, TabularTowerSpec
-from mmdist.spec.model.text import BagSpec, BiLSTMSpec, TextTowerSpec
+from mmdist.spec.model.text import BagSpec, BERTSpec, BiLSTMSpec, TextTowerSpec, TextTransformerSpec
 
 __all__ = [
     "AlignmentSpec",
@@ -25,6 +25,7 @@ __all__ = [
     "AudioTransformerSpec",
     "AuxiliarySpec",
     "ApplicationSpec",
+    "BERTSpec",
     "BagSpec",
     "BiLSTMSpec",
     "BilinearSpec",
@@ -46,5 +47,6 @@ __all__ = [
     "RegularizationSpec",
     "ResNetSpec",
     "TextTowerSpec",
+    "TextTransformerSpec",
     "ViTSpec",
 ]

@@ -5,12 +5,13 @@ from typing import Annotated
 from pydantic import Field
 
 from mmdist.spec.base import default_type
-from mmdist.spec.task.base import Mode, TaskBase
+from mmdist.spec.task.base import LabelWeights, Mode, TaskBase
 from mmdist.spec.task.captioning import CaptioningSpec, DecoderSpec, LSTMDecoderSpec, TransformerDecoderSpec
 from mmdist.spec.task.classification import ClassificationSpec
 from mmdist.spec.task.multilabel import MultilabelSpec
 from mmdist.spec.task.ordinal import OrdinalSpec
 from mmdist.spec.task.regression import RegressionSpec
+from mmdist.spec.task.retrieval import RetrievalSpec
 
 __all__ = [
     "CaptioningSpec",
@@ -18,10 +19,12 @@ __all__ = [
     "DecoderSpec",
     "LSTMDecoderSpec",
     "LabelTask",
+    "LabelWeights",
     "Mode",
     "MultilabelSpec",
     "OrdinalSpec",
     "RegressionSpec",
+    "RetrievalSpec",
     "TaskBase",
     "TaskSpec",
     "TransformerDecoderSpec",
@@ -31,7 +34,7 @@ LabelTask = ClassificationSpec | MultilabelSpec | OrdinalSpec
 """Tasks whose answers are among labels that are known before training."""
 
 TaskSpec = Annotated[
-    LabelTask | RegressionSpec | CaptioningSpec,
+    LabelTask | RegressionSpec | CaptioningSpec | RetrievalSpec,
     Field(discriminator="type"),
     default_type("classification"),
 ]

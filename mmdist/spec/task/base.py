@@ -1,13 +1,18 @@
 """What every task's section has."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, PositiveFloat
 
 from mmdist.spec.base import Spec
 
-__all__ = ["Mode", "TaskBase"]
+__all__ = ["FocalGamma", "LabelWeights", "Mode", "Smoothing", "TaskBase"]
 
 Mode = Literal["min", "max"]
+LabelWeights = Literal["none", "balanced"] | dict[str, PositiveFloat]
+Smoothing = Annotated[float, Field(ge=0.0, lt=1.0)]
+FocalGamma = Annotated[float, Field(ge=0.0, le=10.0)]
 
 
 class TaskBase(Spec):
@@ -18,3 +23,6 @@ class TaskBase(Spec):
 
     has_head: ClassVar[bool] = True
     """Whether a row's answer follows from one vector of numbers, so that each modality can have a head of its own."""
+
+    has_label: ClassVar[bool] = True
+    """Whether a column says what is to be learned of a row."""

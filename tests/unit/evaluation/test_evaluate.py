@@ -18,11 +18,11 @@ from mmdist.data.labels import LabelEncoder
 from mmdist.data.tokenizer import learn_from_texts
 from mmdist.errors import DataRefusedError, JobFileError, StopRequestedError
 from mmdist.evaluation.evaluate import dataset_facts, evaluate_model
-from mmdist.evaluation.paths import EVALUATION, MISTAKES, PREDICTIONS
+from mmdist.evaluation.paths import EVALUATION, MISTAKES, NEIGHBOURS, PREDICTIONS
 from mmdist.evaluation.report import render_report
 from mmdist.spec.data import ColumnsSpec
 from mmdist.spec.evaluation import EvaluationSpec
-from mmdist.spec.task import ClassificationSpec
+from mmdist.spec.task import ClassificationSpec, RetrievalSpec
 from mmdist.spec.text import TextSpec
 from mmdist.storage import Store, open_store
 
@@ -127,6 +127,53 @@ def test_a_withheld_modality_is_gone_and_not_only_marked(tmp_path: Path, collato
     ablation = {entry["withheld"]: entry for entry in result["metrics"]["ablation"]}
     assert ablation["text"]["accuracy_difference"]["value"] == 0.0
     assert ablation["image"]["accuracy_difference"]["value"] < 0.0
+
+
+class ColorFinder:
+    """Stands for a model whose pictures and texts of one colour have one vector."""
+
+    def __init__(self, tokens: Mapping[str, int]) -> None:
+        self.calls = 0
+        self._tokens = tokens
+
+    def __call__(self, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[np.float32]]:
+        self.calls += 1
+        named = [(arrays["text"] == self._tokens[color]).any(axis=1) for color in COLORS]
+        return {
+            "image_embedding": (arrays["image"][:, 0, 0] / 255).astype(np.float32),
+            "text_embedding": np.stack(named, axis=1).astype(np.float32),
+            **{name: arrays[name].astype(np.float32) for name in ("image_present", "text_present")},
+        }
+
+
+def test_a_retrieval_needs_no_label_and_shows_the_pictures_that_it_found(tmp_path: Path, run: Store) -> None:
+    tokenizer = learn_from_texts([f"a {color} thing" for color in COLORS], TextSpec(tokens=4, vocabulary=10))
+    columns = ColumnsSpec(id="id", image="image", text="text")
+    model = ColorFinder({color: int(tokenizer.encode([color])[0, 0]) for color in COLORS})
+    result = evaluate(
+        write_dataset(tmp_path / "data", colored_rows()),
+        Collator(columns, image_size=(8, 8), tokenizer=tokenizer),
+        run,
+        predict_fn=model,
+        task=RetrievalSpec(width=3),
+        labels=(),
+        spec=SPEC.model_copy(update={"mistakes": 6}),
+    )
+    assert model.calls == 3, "each row once: no modality is withheld"
+    assert result["metrics"]["rows"] == 8, "without the broken picture, and the row without a text"
+    assert result["metrics"]["headline"]["mean_recall"]["value"] == 1.0
+    predictions = pq.read_table(io.BytesIO(run.read_bytes(PREDICTIONS)))
+    assert predictions["row"].to_pylist() == [0, 1, 2, 3, 4, 5, 6, 8, 9]
+    assert predictions["image_rank"].to_pylist() == [1] * 7 + [None, 1]
+    assert predictions["nearest_image"].to_pylist()[:4] == [0, 1, 2, 0], "equal pictures are one candidate"
+    queries = pq.read_table(io.BytesIO(run.read_bytes(NEIGHBOURS))).to_pylist()
+    assert {query["asked"] for query in queries} == {"image", "text"}
+    for query in queries:
+        assert (query["rank"], query["candidates"], len(query["found"])) == (1, 3, 3)
+        picture = query["image"] if query["asked"] == "image" else query["found"][0]["image"]
+        shown = Image.open(io.BytesIO(picture)).convert("RGB").getpixel((4, 4))
+        assert query["text"] == f"a {next(name for name, color in COLORS.items() if color == shown)} thing"
+    assert "mean recall" in render_report(run)["verdict"]
 
 
 def test_one_modality_is_not_withheld(tmp_path: Path, collator: Collator, run: Store) -> None:

@@ -9,11 +9,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import tokenizers
 from PIL import Image
+from pydantic import TypeAdapter
 
 from mmdist.errors import DataRefusedError, JobFileError, MmdistError, StorageError, UsageError
+from mmdist.models import ArtifactInfo
 from mmdist.runtime.preflight import Preflight, preflight
 from mmdist.spec.load import load_job
+from mmdist.spec.model import ModelSpec
+from mmdist.spec.task import TaskSpec
+from mmdist.storage import open_store
 
 TRAIN = """\
 kind: train
@@ -231,6 +237,34 @@ def test_predicting_over_rows_without_labels(
     assert facts.writes == [f"{tmp_path}/runs", f"{tmp_path}/o"]
 
 
+@pytest.mark.parametrize("task", ["classification", "retrieval"])
+def test_an_evaluation_needs_labels_where_its_model_has_them(
+    check: Callable[..., Preflight], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    columns = {"image": "image", "text": "text"}
+    task_spec = TypeAdapter(TaskSpec).validate_python({"type": task})
+    info = ArtifactInfo(
+        **dict.fromkeys(("image", "text", "vocabulary", "tokenizer_sha256")),
+        run_id="r",
+        step=1,
+        epoch=1,
+        columns=columns,
+        labels=(),
+        seed=0,
+        task=task_spec,
+        model=ModelSpec(),
+    )
+    (tmp_path / "m/model").mkdir(parents=True)
+    (tmp_path / "m/model/model.json").write_text(info.model_dump_json())
+    monkeypatch.setattr("mmdist.runtime.preflight.find_model", lambda name, storage: open_store(f"{tmp_path}/m"))
+    write_shard(tmp_path / "d/train", label=None)
+    job = PREDICT.replace("predict", "evaluate").replace("output: o\n", "  columns: {text: text}\n")
+    if task == "retrieval":
+        assert check(job).rows == {"input": 20}
+        return
+    assert "names no label, and the model is judged by labels" in refused(check, JobFileError, job)
+
+
 def test_storage_below_a_file(check: Callable[..., Preflight], tmp_path: Path) -> None:
     (tmp_path / "f").write_text("x")
     message = refused(check, StorageError, TRAIN + "storage: f/runs\n")
@@ -258,3 +292,29 @@ def test_pretrained_weights_are_looked_at_before_the_start(check: Callable[..., 
         check(job.replace("net.h5", "other.h5"))
     with pytest.raises(DataRefusedError, match="is not the one that the job asks for"):
         check(job.replace("net.h5", f"net.h5, sha256: {'a' * 64}"))
+
+
+def test_a_published_encoder_and_its_tokenizer_are_looked_at_before_the_start(
+    check: Callable[..., Preflight], tmp_path: Path
+) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/model.safetensors").write_bytes(b"abc")
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordPiece({"[PAD]": 0, "[UNK]": 1}, unk_token="[UNK]"))
+    tokenizer.save(str(tmp_path / "m/tokenizer.json"))
+    job = TRAIN.replace(
+        "    label: label\n", "    label: label\n  text: {tokenizer: {type: file, path: m/tokenizer.json}}\n"
+    )
+    job += "model:\n  text: {type: bert, weights: m/model.safetensors}\n"
+    check(job)
+    (tmp_path / "m/config.json").write_text('{"num_attention_heads": 16}')
+    with pytest.raises(DataRefusedError, match=r"job\.yaml:15:31: the sizes of `model.text` are not those"):
+        check(job)
+    (tmp_path / "m/config.json").write_text('{"max_position_embeddings": 64}')
+    with pytest.raises(DataRefusedError, match=r"job\.yaml:.*texts are longer than those"):
+        check(job)
+    (tmp_path / "m/config.json").unlink()
+    for path, message in (("m/other.json", "the tokenizer's file is not there"), ("job.yaml", "cannot be read")):
+        with pytest.raises(DataRefusedError, match=rf"job\.yaml:11:40: .*{message}"):
+            check(job.replace("m/tokenizer.json", path))
+    with pytest.raises(DataRefusedError, match="`no_such_package`, which is not installed"):
+        check(job.replace("m/model", "package:no_such_package/model"))

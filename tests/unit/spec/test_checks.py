@@ -93,12 +93,11 @@ def test_columns(refusal: Refusal) -> None:
         "  to do: add for example `image: COLUMN` or `text: COLUMN` to `data.columns`"
     )
     assert "`data.columns` names no label" in refusal(TRAIN + "  columns: {text: t}\n")
-    evaluate = "kind: evaluate\nname: x\nmodel: m\ndata: {input: d, columns: {text: t}}\n"
-    assert refusal(evaluate).startswith("job.yaml:4:18: `data.columns` names no label")
 
 
-def test_predicting_needs_no_label(load: Callable[..., LoadedJob]) -> None:
-    load("kind: predict\nname: x\nmodel: m\ndata: {input: d, columns: {text: t}}\n")
+@pytest.mark.parametrize("kind", ["predict", "evaluate"])
+def test_whether_a_model_needs_labels_is_not_known_of_the_job(load: Callable[..., LoadedJob], kind: str) -> None:
+    load(f"kind: {kind}\nname: x\nmodel: m\ndata: {{input: d, columns: {{text: t}}}}\n")
 
 
 def test_pictures_too_small(refusal: Refusal, load: Callable[..., LoadedJob]) -> None:

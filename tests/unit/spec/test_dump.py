@@ -33,7 +33,7 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
     if origin is tuple:
         return st.tuples(*(values_of(argument) for argument in arguments))
     if origin is dict:
-        return st.dictionaries(st.text(), st.text(), max_size=2)
+        return st.dictionaries(st.text(), values_of(arguments[1]), max_size=2)
     if bare is str:
         pattern = next((rule.pattern for rule in constraints if getattr(rule, "pattern", None)), None)
         return st.from_regex(pattern.replace("$", r"\Z")) if pattern is not None else texts()

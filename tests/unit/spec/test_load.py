@@ -17,7 +17,8 @@ JOBS = sorted((Path(__file__).parents[3] / "jobs").glob("*.yaml"))
 def test_jobs_of_the_repository_load(path: Path) -> None:
     spec = load_job(path).spec
     task = spec.task.type if isinstance(spec, TrainJob) else ""
-    assert path.stem in (spec.kind, task), "a job of jobs/ is named after its kind, or after its task"
+    names = (spec.kind, task, *(("pretrained",) if "weights:" in path.read_text() else ()))
+    assert path.stem in names, "a job of jobs/ is named after its kind, after its task, or after what it starts from"
 
 
 TOKENS = [

@@ -77,7 +77,7 @@ def test_unknown_type_of_one(refusal: Refusal) -> None:
     # The unknown type's own keys are not judged by the type that is there.
     assert refusal(TRAIN + "task: {type: sum, width: 16}\n") == (
         "job.yaml:6:14: unknown type `sum` for `task`\n"
-        "  expected: `classification`, `multilabel`, `ordinal`, `regression` or `captioning`\n"
+        "  expected: `classification`, `multilabel`, `ordinal`, `regression`, `captioning` or `retrieval`\n"
         "  received: `sum`"
     )
 
@@ -85,9 +85,15 @@ def test_unknown_type_of_one(refusal: Refusal) -> None:
 def test_unknown_type_of_several(refusal: Refusal) -> None:
     assert refusal(TRAIN + "  image: {augment: [{type: flipp, q: 1}]}\n") == (
         "job.yaml:6:28: unknown type `flipp` for `data.image.augment.0`; did you mean `flip`?\n"
-        "  expected: `flip`, `shift`, `crop`, `color`, `erasing`, `mixup` or `cutmix`\n"
+        "  expected: `flip`, `shift`, `crop`, `color`, `erasing`, `randaugment`, `mixup` or `cutmix`\n"
         "  received: `flipp`"
     )
+
+
+def test_a_list_that_is_too_short(refusal: Refusal) -> None:
+    message = refusal(TRAIN + "  image: {size: [64]}\n")
+    assert message.startswith("job.yaml:6:17: `data.image.size` has too few entries\n")
+    assert message.endswith("received: 1")
 
 
 def test_missing_type(refusal: Refusal) -> None:

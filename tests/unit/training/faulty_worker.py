@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
@@ -15,7 +16,18 @@ from mmdist.errors import MmdistError
 from mmdist.training.worker import train_worker
 
 
-def break_steps(fault: str, step: int) -> None:
+def wait_for_checkpoint(run: str, *, since: int) -> None:
+    """Until a checkpoint of that step or a later one is committed: saving goes on beside training, at its own pace."""
+    from mmdist.storage import open_store
+    from mmdist.training.checkpoint import committed_checkpoints
+
+    end = time.monotonic() + 60
+    while not any(int(Path(folder).name.split("-")[0]) >= since for folder in committed_checkpoints(open_store(run))):
+        assert time.monotonic() < end, f"no checkpoint of step {since} or later"
+        time.sleep(0.05)
+
+
+def break_steps(run: str, fault: str, step: int) -> None:
     from mmdist.training.heartbeat import Heartbeat
     from mmdist.training.step import Steps
 
@@ -25,6 +37,7 @@ def break_steps(fault: str, step: int) -> None:
     def broken(self, batch, *, epoch, stop=False, **said):
         nonlocal done
         if done == step and fault == "kill":
+            wait_for_checkpoint(run, since=step - 3)
             os.kill(os.getpid(), signal.SIGKILL)
         if done == step and fault == "nan":
             weight = self._model.trainable_variables[0]
@@ -107,7 +120,7 @@ def main() -> int:
 
             Undo.give_back = lambda self, kept, diverged: None
     elif name != "none":
-        break_steps(name, int(step))
+        break_steps(run, name, int(step))
     if os.environ.get("TEST_REPORT") == "0":
         leave_report_out()
     workers = int(os.environ.get("TEST_WORKERS", "1"))

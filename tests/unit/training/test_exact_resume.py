@@ -95,6 +95,7 @@ def work_in_two(run: Path, *, attempt: int) -> None:
         assert worker.returncode == 0, said
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ["from the start", "since it was stopped"])
 def test_two_workers_are_bit_identical_to_two_replicas(runs, two_workers, name):
     run = two_workers if name == "from the start" else runs["grown"]

@@ -24,6 +24,7 @@ from mmdist.training.step import Steps
 
 SIDE, TOKENS, WORDS, CLASSES = 12, 5, 20, 4
 LANE_PLACES = 8
+PLAIN = ClassificationSpec()
 MIXING = (FlipSpec(), MixupSpec(probability=0.5, alpha=1.0), CutmixSpec(), ErasingSpec())
 
 
@@ -45,10 +46,10 @@ def make_batch(rows: int, *, real: int, seed: int = 0) -> Batch:
     )
 
 
-def make(spec: ModelSpec, **changes) -> tuple[Any, Task]:
+def make(spec: ModelSpec, task_spec: ClassificationSpec = PLAIN, **changes) -> tuple[Any, Task]:
     labels = tuple(str(number) for number in range(CLASSES))
     facts = replace(DataFacts((SIDE, SIDE), text_tokens=TOKENS, vocabulary=WORDS, labels=labels), **changes)
-    task = build_task(ClassificationSpec(), facts, regularization=spec.regularization, seed=0)
+    task = build_task(task_spec, facts, regularization=spec.regularization, seed=0)
     return build_model(spec, task, facts, seed=0), task
 
 
@@ -61,6 +62,8 @@ def trained(
     augmentations: Sequence[AugmentSpec] = (),
     dropout: float = 0.3,
     accumulate: int = 1,
+    task_spec: ClassificationSpec = PLAIN,
+    label_weights: tuple[float, ...] = (),
 ) -> tuple[list[np.ndarray], list]:
     strategy = strategy_over(replicas)
     spec = ModelSpec(
@@ -69,7 +72,7 @@ def trained(
         regularization=RegularizationSpec(l2=l2, dropout=dropout),
     )
     with strategy.scope():
-        model, task = make(spec)
+        model, task = make(spec, task_spec, label_weights=label_weights)
         made = {"sgd": keras.optimizers.SGD(0.1), "adam": keras.optimizers.Adam(0.01)}[optimizer]
         made.build(model.trainable_variables)
     steps = Steps(
@@ -143,6 +146,19 @@ def test_rows_that_do_not_count_are_mixed_into_none():
     )
     for expected, received in zip(one, two, strict=True):
         np.testing.assert_array_equal(received, expected)
+
+
+def test_what_is_taught_changes_the_update_and_not_the_loss_that_is_told():
+    spec = ClassificationSpec(label_smoothing=0.2, focal_gamma=1.0)
+    batches = [make_batch(32, real=30)]
+    ways = {"task_spec": spec, "label_weights": (0.5, 2.0, 1.0, 4.0)}
+    (plain, plain_sums), (other, other_sums) = (
+        trained(batches, replicas=n, optimizer="sgd", augmentations=MIXING, **changes)
+        for n, changes in ((1, {}), (2, ways))
+    )
+    assert other_sums[0].loss_sum == pytest.approx(plain_sums[0].loss_sum, rel=1e-5)
+    assert other_sums[0].counts == plain_sums[0].counts
+    assert any(not np.allclose(each, changed, atol=1e-4) for each, changed in zip(plain, other, strict=True))
 
 
 def test_a_mixed_row_has_two_labels_weighed_by_its_share():

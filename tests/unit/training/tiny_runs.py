@@ -112,7 +112,7 @@ def job_dict(data: dict[str, str], **changes: Any) -> dict[str, Any]:
             "max_bad_rows": 3,
             "order": {"type": "lanes", "lanes": 4},
             "image": {"size": [SIDE, SIDE], "augment": [{"type": "flip"}, {"type": "shift"}, {"type": "mixup"}]},
-            "text": {"tokens": 6, "vocabulary": 50},
+            "text": {"tokens": 6, "vocabulary": 50, "augment": [{"type": "word_dropout", "share": 0.2}]},
         },
         "model": {
             "image": {"type": "cnn", "filters": [4, 8], "units": 8},
