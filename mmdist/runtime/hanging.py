@@ -11,8 +11,6 @@ MARGIN_S = 2.0
 """What a worker's own look at itself comes before ours by: its stacks are written then."""
 FRESH_S = 3.5
 """A note that is older says nothing of whether its worker is stuck; it is written every second."""
-START_PATIENCE = 5
-"""How much longer than a step a worker may take to its first note: it imports this program meanwhile."""
 
 
 @dataclass
@@ -58,14 +56,13 @@ class Watched:
     @property
     def is_silent(self) -> bool:
         """Whether it sends no notes: its process is stopped, or cut off, or cannot even run a thread."""
-        limit_s = self.timeout_s * (1 if self.note else START_PATIENCE) + MARGIN_S
-        return self.clock() - self.beat_s > limit_s
+        return self.clock() - self.beat_s > self.timeout_s + MARGIN_S
 
     @property
     def is_stuck(self) -> bool:
         """Whether it sends notes that tell of nothing new."""
         now = self.clock()
-        limit_s = float(self.note.get("limit_s") or self.timeout_s * START_PATIENCE) + MARGIN_S
+        limit_s = float(self.note.get("limit_s") or self.timeout_s) + MARGIN_S
         return now - self.progress_s > limit_s and now - self.beat_s < FRESH_S
 
     @property

@@ -9,12 +9,16 @@ from mmdist.errors import Place, StorageError
 
 __all__ = ["local_error", "make_folder_durably", "remove_durably", "remove_folder_durably", "sync", "write_durably"]
 
+_MOST_UNSYNCED_BYTES = 64 * 1024 * 1024
 _durable: set[tuple[str, int]] = set()
 """Folders (path, inode) whose entries this process has brought to the disk, or found and brought there."""
 
 
 def write_durably(full: str, pieces: Iterable[bytes | memoryview], flag: int) -> None:
     """Writes a file from its pieces and syncs it and the folders that it needed.
+
+    What a disk has not taken yet is kept small: a slow one is waited for while the pieces are asked for, and not all
+    at once at the end, where nobody could tell it from one that has stopped.
 
     Args:
         full: Its path.
@@ -26,8 +30,13 @@ def write_durably(full: str, pieces: Iterable[bytes | memoryview], flag: int) ->
     descriptor = os.open(full, os.O_WRONLY | os.O_CREAT | flag, 0o644)
     try:
         try:
+            unsynced_bytes = 0
             for piece in pieces:
                 view = memoryview(piece)
+                if unsynced_bytes and unsynced_bytes + view.nbytes > _MOST_UNSYNCED_BYTES:
+                    os.fsync(descriptor)
+                    unsynced_bytes = 0
+                unsynced_bytes += view.nbytes
                 while view:
                     view = view[os.write(descriptor, view) :]
             os.fsync(descriptor)

@@ -26,7 +26,7 @@ from mmdist.storage import (
     read_events,
 )
 from mmdist.storage.commit import COMMITTED, MANIFEST
-from mmdist.training.snapshot import arrays_file, take_snapshot
+from mmdist.training.snapshot import Portions, arrays_file, take_snapshot
 
 __all__ = [
     "CheckpointWriter",
@@ -71,12 +71,16 @@ class CheckpointWriter:
         run: The run.
         events: Gets `checkpoint-saved`.
         known: Folders that are there and count, from oldest to newest.
+        moved: Called, in the writing thread, whenever storage has taken a portion.
     """
 
-    def __init__(self, run: Store, events: EventWriter, known: Sequence[str]) -> None:
+    def __init__(
+        self, run: Store, events: EventWriter, known: Sequence[str], *, moved: Callable[[], None] = lambda: None
+    ) -> None:
         self._run = run
         self._events = events
         self._known = list(known)
+        self._moved = moved
         self._is_tidy = False
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="mmdist-checkpoint")
         self._writing: Future[None] | None = None
@@ -120,7 +124,7 @@ class CheckpointWriter:
 
     def _write(self, folder: str, arrays: list[Array], text: bytes, kept: set[str], step: int) -> None:
         try:
-            commit_folder(self._run, folder, {ARRAYS: arrays_file(arrays), STATE: text})
+            commit_folder(self._run, folder, {ARRAYS: Portions(arrays_file(arrays), self._moved), STATE: text})
         except (StorageError, FileNotFoundError) as error:
             with suppress(StorageError, FileNotFoundError):
                 if not is_committed(self._run, folder):

@@ -14,7 +14,10 @@ __all__ = ["Heartbeat", "heed_preemption"]
 
 BEAT_EVERY_S = 1.0
 PATIENCE = 5
-"""How much longer than a step something may take that tells nothing meanwhile: building, tracing, a slow disk."""
+"""How much longer than a step something may take that tells nothing meanwhile, as long as it can be seen to work:
+building and tracing use the processor. Fetching, and remote storage, have their own limits for each answer."""
+BUSY_SHARE = 0.1
+"""Of one core, what a process that builds or traces uses at least; what only waits uses less."""
 STEPPED = ("train", "validate")
 """Phases that are told by the step, once the first one is done."""
 
@@ -33,8 +36,9 @@ class Heartbeat:
     """A thread with a live note and an eye on the stop request. A context manager.
 
     The note says, besides what the worker tells of itself: `doing` (`collective`: it may be waiting for others;
-    `checkpoint`: for storage), `progress_time` (when it last told something new) and `limit_s` (after how many
-    seconds without anything new it counts as stuck).
+    `checkpoint`: for storage; `fetch`: for a published file), `progress_time` (when it last told something new) and
+    `limit_s` (after how many seconds without anything new it counts as stuck). In a phase that tells of no steps yet,
+    using the processor counts as something new, for some time.
 
     Args:
         run: The run.
@@ -61,7 +65,7 @@ class Heartbeat:
         self._note: dict[str, Any] = {"phase": "start"}
         self._doing: str | None = None
         self._warm: set[str] = set()
-        self._progress_s = time.monotonic()
+        self._told_s = self._progress_s = time.monotonic()
         self._over = threading.Event()
         self._stop = threading.Event()
         self._regroup_request = regroup_request
@@ -103,7 +107,7 @@ class Heartbeat:
     @property
     def limit_s(self) -> float:
         """Seconds without anything new after which this worker counts as stuck."""
-        is_patient = self._note["phase"] not in self._warm or self._doing == "checkpoint"
+        is_patient = self._doing == "fetch" or (self._doing == "checkpoint" and not self._run.is_local)
         return self._hang_timeout_s * (PATIENCE if is_patient else 1)
 
     @property
@@ -124,22 +128,39 @@ class Heartbeat:
             self._warm.add(self._note["phase"])
         self._progress()
 
+    def moved(self) -> None:
+        """Says that storage took a part of a checkpoint: news of a worker that waits for it, and of no other."""
+        if self._doing == "checkpoint":
+            self._progress()
+
     @contextmanager
-    def doing(self, what: Literal["collective", "checkpoint"]) -> Iterator[None]:
-        """Says inside that this worker may be waiting for others, or for storage."""
-        self._doing = what
+    def doing(self, what: Literal["collective", "checkpoint", "fetch"]) -> Iterator[None]:
+        """Says inside that this worker may be waiting for others, for storage, or for a published file."""
+        before, self._doing = self._doing, what
         self._progress()
         try:
             yield
         finally:
-            self._doing = None
+            self._doing = before
             self._progress()
 
     def _progress(self) -> None:
+        self._credit()
+        self._told_s = self._progress_s
+
+    def _credit(self) -> None:
         self._note["progress_time"] = time.time()
         self._progress_s = time.monotonic()
 
+    def _see_work(self, busy_share: float) -> None:
+        """Takes note of how much of a core this process has used since the last beat."""
+        is_cold = self._note["phase"] not in self._warm
+        silent_s = time.monotonic() - self._told_s
+        if is_cold and busy_share >= BUSY_SHARE and silent_s < (PATIENCE - 1) * self._hang_timeout_s:
+            self._credit()
+
     def _work(self) -> None:
+        seen_s, used_s = time.monotonic(), time.process_time()
         while True:
             self._write({**self._identity, **self._note, "doing": self._doing, "limit_s": self.limit_s})
             try:
@@ -151,6 +172,8 @@ class Heartbeat:
                 _log.warning("whether the run is asked to stop could not be looked up: %s", error)
             if self._over.wait(BEAT_EVERY_S):
                 return
+            past_s, past_used_s, seen_s, used_s = seen_s, used_s, time.monotonic(), time.process_time()
+            self._see_work((used_s - past_used_s) / (seen_s - past_s))
 
     def _write(self, note: dict[str, Any]) -> None:
         try:

@@ -61,10 +61,12 @@ def open_session(
     lanes = _own_lanes(job, devices, rank=rank, workers=workers)
     worker_places = job.train.global_batch_size // workers
     task = build_task(job.task, data.facts, regularization=job.model.regularization, seed=job.seed)
-    restored, known = restore_newest(run, events)
+    with heartbeat.doing("fetch"):
+        restored, known = restore_newest(run, events)
     model, optimizer, tuning = _build(job, task, data, devices)
     if restored is None:
-        load_pretrained(model, job.model, events if rank == 0 else None)
+        with heartbeat.doing("fetch"):
+            load_pretrained(model, job.model, events if rank == 0 else None)
     averages = Averages(devices.strategy, model.trainable_variables, job.train.averages)
     loss_scale = LossScale(devices.strategy, job.train.precision)
     changed = [*model.variables, *optimizer.variables, *averages.variables]
@@ -144,7 +146,7 @@ def open_session(
         restart=restart,
         identity=identity,
         metrics=MetricWriter(run, events.attempt, restart, tensorboard=job.train.tensorboard) if rank == 0 else None,
-        checkpoints=CheckpointWriter(run, events, known) if rank == 0 else None,
+        checkpoints=CheckpointWriter(run, events, known, moved=heartbeat.moved) if rank == 0 else None,
         keep_best=KeepBest(resolved_rule(job.train.checkpoint.keep_best, job.task), record.get("best", ())),
         early_stopping=EarlyStopping(stopping and resolved_rule(stopping, job.task), record.get("early_stopping")),
         plateau=Plateau(plateau and resolved_rule(plateau, job.task), record.get("plateau")),

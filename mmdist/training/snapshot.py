@@ -1,13 +1,16 @@
-"""Takes the values of variables at one moment, and lays them out as one safetensors file, without copies of them."""
+"""Takes the values of variables at one moment, and lays them out as one safetensors file, without copies of them.
+
+The file comes in portions, so that whoever waits for its writing sees it move.
+"""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["arrays_file", "take_snapshot"]
+__all__ = ["Portions", "arrays_file", "take_snapshot"]
 
 Array = npt.NDArray[Any]
 
@@ -19,6 +22,7 @@ _CODES = {
     "bool": "BOOL",
 }
 _ALIGNMENT = 8
+_PORTION_BYTES = 16 * 1024 * 1024
 
 
 def take_snapshot(variables: Iterable[Any]) -> list[Array]:
@@ -52,6 +56,28 @@ def arrays_file(arrays: Sequence[Array]) -> list[bytes | memoryview]:
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % _ALIGNMENT)
     return [len(text).to_bytes(8, "little") + text, *pieces]
+
+
+class Portions(list[memoryview]):
+    """A file's pieces in portions of at most 16 MiB, which tells each time that another one was taken.
+
+    Args:
+        pieces: The content.
+        moved: Called after each portion, every time the portions are gone through.
+    """
+
+    def __init__(self, pieces: Iterable[bytes | memoryview], moved: Callable[[], None]) -> None:
+        super().__init__(
+            memoryview(piece)[start : start + _PORTION_BYTES]
+            for piece in pieces
+            for start in range(0, len(piece), _PORTION_BYTES)
+        )
+        self._moved = moved
+
+    def __iter__(self) -> Iterator[memoryview]:
+        for portion in super().__iter__():
+            yield portion
+            self._moved()
 
 
 def _value(variable: Any) -> Array:

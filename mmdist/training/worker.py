@@ -106,9 +106,10 @@ def _work(worker: _Worker, heartbeat: "Heartbeat") -> dict[str, Any]:
 
     job = worker.job
     heartbeat.begin("build")
-    devices = set_up_devices(
-        job.resources, workers=worker.workers, deterministic=job.train.exact_operations, seed=job.seed
-    )
+    with heartbeat.doing("collective"):  # the first to come waits for the last
+        devices = set_up_devices(
+            job.resources, workers=worker.workers, deterministic=job.train.exact_operations, seed=job.seed
+        )
     worker.events.write(
         "devices",
         kind=devices.kind,
@@ -129,17 +130,18 @@ def _work(worker: _Worker, heartbeat: "Heartbeat") -> dict[str, Any]:
         facts = {split: dataset_facts(dataset) for split, dataset in splits.items() if dataset is not None}
         worker.events.write("datasets", **facts)
     heartbeat.begin("build")
-    parts, state = open_session(
-        job,
-        worker.run,
-        worker.events,
-        data,
-        devices,
-        heartbeat,
-        rank=worker.rank,
-        workers=worker.workers,
-        restart=worker.restart,
-    )
+    with heartbeat.doing("collective"):  # every variable is made by all workers together
+        parts, state = open_session(
+            job,
+            worker.run,
+            worker.events,
+            data,
+            devices,
+            heartbeat,
+            rank=worker.rank,
+            workers=worker.workers,
+            restart=worker.restart,
+        )
     before = heartbeat.note_before or {}
     lost = int(before.get("step") or 0) - state.step
     # Groups that are lost within an attempt are the driver's to tell of.

@@ -1,18 +1,38 @@
-"""A process that tells of itself as a worker does, and then does nothing more: `stuck`, `silent` (stops itself)."""
+"""A process that tells of itself as a worker does, and then of nothing more.
+
+It sleeps after some steps (`stuck`), stops itself (`silent`), waits while it builds (`waiting`), builds for a long time
+(`building`), or saves to a disk that takes nothing (`full`) or takes a little at a time (`slow`).
+"""
 
 import os
 import signal
 import sys
+import threading
 import time
 
 from mmdist.runtime.processes import this_process
 from mmdist.storage import EventWriter, open_store
 from mmdist.training.heartbeat import Heartbeat
+from mmdist.training.snapshot import Portions
 from mmdist.training.watchdog import Watchdog
 
 
 def sleep_for_ever() -> None:
     time.sleep(1000)
+
+
+def save(heartbeat: Heartbeat, folder: str, portions: int) -> None:
+    """Writes a file that the disk takes one byte of at a time, so many; then the disk takes no more."""
+    with heartbeat.doing("checkpoint"):
+        pipe = os.path.join(folder, "disk")
+        os.mkfifo(pipe)
+        threading.Thread(target=lambda: os.open(pipe, os.O_RDONLY), daemon=True).start()
+        descriptor = os.open(pipe, os.O_WRONLY)
+        for _ in Portions([b"x"] * portions, heartbeat.moved):
+            os.write(descriptor, b"x")
+            time.sleep(0.5)
+        while True:
+            os.write(descriptor, b"x" * 4096)
 
 
 def main() -> None:
@@ -25,12 +45,19 @@ def main() -> None:
         Heartbeat(run, "worker-0", identity=identity, hang_timeout_s=limit_s) as heartbeat,
         Watchdog(heartbeat, events, hang_timeout_s=limit_s),
     ):
+        heartbeat.begin("build")
+        if how == "waiting":
+            sleep_for_ever()
+        while how == "building":
+            pass
         heartbeat.begin("train", epoch=1, step=0)
         for step in range(12):
             heartbeat.note(step=step)
             time.sleep(0.2)
         if how == "silent":
             os.kill(os.getpid(), signal.SIGSTOP)
+        if how in ("full", "slow"):
+            save(heartbeat, os.path.dirname(url), 1 if how == "full" else 60)
         sleep_for_ever()
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmdist.runtime.hanging import MARGIN_S, START_PATIENCE, Watched, find_hang
+from mmdist.runtime.hanging import MARGIN_S, Watched, find_hang
 
 LIMIT_S = 10
 LATE_S = LIMIT_S + int(MARGIN_S)
@@ -107,7 +107,7 @@ def test_a_worker_that_said_that_it_ended_is_not_waited_for():
 def test_a_note_of_an_earlier_process_is_no_sign_of_life():
     group = Group(1)
     group.notes[0]["pid"] = 7
-    group.go(START_PATIENCE * LIMIT_S + int(MARGIN_S))
+    group.go(LATE_S)
     assert group.found() == []
     group.go(1)
     assert group.found() == [(0, "silent")]

@@ -18,7 +18,7 @@ NEVER_S = 600.0
 class Watching:
     """A worker that hangs, the watch over it, and what the watch told."""
 
-    def __init__(self, folder, how, limit_s, renewal_s=1.0):
+    def __init__(self, folder, how, limit_s, renewal_s=1.0, watched_s=20):
         self.run = open_store(str(folder / "run"))
         events = claim_attempt(self.run, {})
         self.given_up = []
@@ -36,7 +36,7 @@ class Watching:
             words = [sys.executable, str(Path(__file__).with_name("hanging_worker.py")), self.run.url, how]
             self.worker = subprocess.Popen([*words, str(limit_s)], stderr=log)
             try:
-                deadline = time.monotonic() + (20 if limit_s == LIMIT_S else 7)
+                deadline = time.monotonic() + watched_s
                 while not self.given_up and time.monotonic() < deadline:
                     time.sleep(0.1)
                 self.ended_with = self.worker.poll()
@@ -72,7 +72,24 @@ def test_a_worker_that_hangs_is_ended_named_and_its_stacks_are_kept(tmp_path, ho
 
 def test_without_a_limit_it_would_hang_on(tmp_path):
     """The control: all else is the same."""
-    watching = Watching(tmp_path, "stuck", NEVER_S)
+    watching = Watching(tmp_path, "stuck", NEVER_S, watched_s=7)
+    assert watching.ended_with is None
+    assert watching.given_up == watching.events("worker-hung") == []
+
+
+@pytest.mark.parametrize(("how", "phase", "doing"), [("waiting", "build", None), ("full", "train", "checkpoint")])
+def test_a_worker_that_waits_for_ever_before_its_steps_or_for_a_disk_is_ended_as_soon(tmp_path, how, phase, doing):
+    watching = Watching(tmp_path, how, LIMIT_S)
+    [hung] = watching.events("worker-hung")
+    assert (hung["how"], hung["phase"]) == ("stuck", phase)
+    [told] = watching.events("hanging")
+    assert told.get("doing") == doing
+    assert told["idle_s"] < LIMIT_S + 1.5
+
+
+@pytest.mark.parametrize("how", ["building", "slow"])
+def test_a_worker_that_builds_for_long_or_whose_disk_is_slow_is_left_alone(tmp_path, how):
+    watching = Watching(tmp_path, how, 1.0, watched_s=5)
     assert watching.ended_with is None
     assert watching.given_up == watching.events("worker-hung") == []
 

@@ -73,3 +73,20 @@ def test_deletions_are_synced(tmp_path, synced):
     assert synced == [str(tmp_path / "a")]
     store.delete_empty_folder("a")
     assert synced == [str(tmp_path / "a"), str(tmp_path)]
+
+
+def test_a_large_file_is_synced_while_it_is_written(tmp_path, monkeypatch):
+    """Else a slow disk is waited for all at once, and cannot be told from one that has stopped."""
+    monkeypatch.setattr(local, "_MOST_UNSYNCED_BYTES", 10)
+    done = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (done.append("sync"), real(descriptor)))
+
+    def pieces():
+        for number in range(5):
+            done.append(number)
+            yield b"1234"
+
+    local.write_durably(str(tmp_path / "file"), pieces(), os.O_TRUNC)
+    assert done[done.index(0) :][:7] == [0, 1, 2, "sync", 3, 4, "sync"]
+    assert (tmp_path / "file").read_bytes() == b"1234" * 5

@@ -6,7 +6,7 @@ import pytest
 from test_step import strategy_over
 
 from mmdist.models.arrays import pack_arrays, unpack_arrays
-from mmdist.training.snapshot import arrays_file, take_snapshot
+from mmdist.training.snapshot import Portions, arrays_file, take_snapshot
 
 WORDS, WIDTH = 50, 8
 
@@ -100,3 +100,13 @@ def test_the_file_is_what_safetensors_writes_and_reads():
         assert ours.dtype == theirs.dtype == array.dtype
         assert ours.tobytes() == theirs.tobytes() == array.tobytes()
     assert unpack_arrays(b"".join(arrays_file([])), file="x") == []
+
+
+def test_portions_are_the_pieces_and_tell_of_each_that_was_taken():
+    told = []
+    pieces = [b"header", np.arange(40 * 2**20, dtype=np.uint8).data, b""]
+    portions = Portions(pieces, lambda: told.append(1))
+    assert max(portion.nbytes for portion in portions) <= 16 * 2**20
+    assert len(told) == len(portions) == 4
+    assert b"".join(portions) == b"".join(pieces)
+    assert len(told) == 8, "each time that they are gone through"
