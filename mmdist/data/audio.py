@@ -1,7 +1,5 @@
-"""Encoded recordings to log-mel spectrograms. The header is judged before a sample is decoded."""
+"""Encoded recordings to log-mel spectrograms."""
 
-import io
-import struct
 from functools import cache
 from math import gcd
 from typing import Any
@@ -9,25 +7,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import soundfile
 from scipy.signal import resample_poly
 
+from mmdist.data.recording import BadAudio, read_audio
 from mmdist.data.values import byte_views, plain_column
 from mmdist.spec.audio import AudioSpec
 
-__all__ = ["BadAudio", "AudioEncoder", "decode_audio", "log_mel", "mel_weights"]
+__all__ = ["AudioEncoder", "decode_audio", "log_mel", "mel_weights"]
 
 _LOWEST_HZ = 20.0
 _FLOOR = 1e-8
 """Power below which all is silence: 80 dB under the loudest tone."""
-_MOST_CHANNELS = 64
-_MOST_HZ = 384_000
-_SUBTYPES = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
-_ACCEPTED = "WAV and FLAC are read"
-
-
-class BadAudio(Exception):  # noqa: N818 - it marks a row, and never ends a job
-    """The bytes are not a recording that can be used; the text is the reason, fit for the quarantine file."""
 
 
 class AudioEncoder:
@@ -64,20 +54,10 @@ def decode_audio(data: bytes | memoryview, spec: AudioSpec) -> npt.NDArray[np.fl
         float32 (samples,), full scale is 1.
 
     Raises:
-        BadAudio: where the bytes are no whole recording of these formats within the cap; it gives the reason.
+        BadAudio: as `read_audio`.
     """
-    kind = _kind(data)
-    try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
-            _check_header(file, kind, spec.max_samples)
-            read = file.read(frames=file.frames, dtype="float32", always_2d=True)
-            if len(read) != file.frames:
-                raise BadAudio(f"{kind} cut off: {len(read)} of {file.frames} samples")
-            rate = file.samplerate
-    except (soundfile.SoundFileError, OSError, ValueError, RuntimeError) as error:
-        raise BadAudio(f"{kind} that cannot be decoded: {error}") from error
-    if not np.isfinite(read).all():
-        raise BadAudio("samples that are no finite numbers")
+    header, read = read_audio(data, max_samples=spec.max_samples)
+    rate = header.sample_rate
     mono = read.mean(axis=1, dtype=np.float64)
     # What lies behind the part that is heard need not be resampled, but for what the filter looks ahead.
     mono = mono[: int((spec.samples / spec.sample_rate + 0.5) * rate) + 1]
@@ -130,40 +110,3 @@ def _mel(hertz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def _fft_length(window: int) -> int:
     return 1 << (window - 1).bit_length()
-
-
-def _kind(data: bytes | memoryview) -> str:
-    """The format by the first bytes. A WAV must hold all the bytes that it claims: its decoder would not miss them."""
-    view = memoryview(data)
-    if not view.nbytes:
-        raise BadAudio("empty: 0 bytes")
-    start = bytes(view[:12])
-    if start.startswith(b"fLaC"):
-        return "FLAC"
-    if not (start.startswith(b"RIFF") and start[8:] == b"WAVE"):
-        raise BadAudio(
-            f"not a recording of a known format: {view.nbytes} bytes that begin with {start[:8].hex(' ')} ({_ACCEPTED})"
-        )
-    position = 12
-    while position + 8 <= view.nbytes:
-        name, length = struct.unpack_from("<4sI", view, position)
-        position += 8
-        if name == b"data":
-            if length > view.nbytes - position:
-                raise BadAudio(f"WAV cut off: {view.nbytes - position} of {length} bytes of samples")
-            return "WAV"
-        position += length + length % 2
-    raise BadAudio(f"WAV cut within the header: {view.nbytes} bytes")
-
-
-def _check_header(file: Any, kind: str, max_samples: int) -> None:
-    if file.format not in ("WAV", "WAVEX", "FLAC") or file.subtype not in _SUBTYPES:
-        raise BadAudio(f"{file.format} with samples of type {file.subtype}, which are not read")
-    if file.frames <= 0:
-        raise BadAudio(f"{kind} without samples")
-    if not 1 <= file.channels <= _MOST_CHANNELS:
-        raise BadAudio(f"{file.channels} channels by its header, over the cap of {_MOST_CHANNELS}")
-    if file.frames * file.channels > max_samples:
-        raise BadAudio(f"{file.frames} x {file.channels} samples by its header, over the cap of {max_samples}")
-    if not 1 <= file.samplerate <= _MOST_HZ:
-        raise BadAudio(f"{file.samplerate} samples per second by its header, over the cap of {_MOST_HZ}")
