@@ -35,7 +35,7 @@ UInt64Array = npt.NDArray[np.uint64]
 Int64Array = npt.NDArray[np.int64]
 
 CANONICAL_COLUMNS = ("id", "image", "text", "label")
-"""Names that importing gives to a row's parts."""
+"""Parts of a row whose sums come first in an index, by the names that importing gives; all other columns follow."""
 
 _MOST_COPIED_BYTES = 256
 """Bytes per value up to which copies of the values are hashed faster than views of them."""

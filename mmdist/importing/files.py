@@ -23,11 +23,11 @@ def relative_path(written: str, place: Place) -> str:
     path = written.replace("\\", "/")
     if "://" in path:
         raise DataRefusedError(
-            "a picture is named by a URL, and nothing is fetched from the network",
+            "a file is named by a URL, and nothing is fetched from the network",
             expected="a path relative to the table's folder",
             received=written,
             place=place,
-            remedy="download the pictures first, then name them by relative paths",
+            remedy="download the files first, then name them by relative paths",
         )
     if path.startswith("/") or ".." in path.split("/") or (len(path) > 1 and path[1] == ":"):
         raise DataRefusedError(
@@ -35,7 +35,7 @@ def relative_path(written: str, place: Place) -> str:
             expected="a path relative to the table's folder, without `..`",
             received=written,
             place=place,
-            remedy="move the pictures beside the table and name them by relative paths",
+            remedy="move the files beside the table and name them by relative paths",
         )
     return "/".join(part for part in path.split("/") if part not in ("", "."))
 

@@ -40,6 +40,8 @@ NOT_IDENTITY: dict[str, Any] = {
     "max_bad_rows": True,
     "source": {"path", "data_dir", "download"},
 }
+# What imports could not be told at first: left at its default, it makes no other dataset than before.
+ADDED_LATER: dict[str, Any] = {"max_samples": True, "source": {"audio", "audio_bytes"}}
 
 
 @dataclass(frozen=True)
@@ -223,11 +225,15 @@ def _absolute(spec: ImportSpec) -> ImportSpec:
 
 
 def _import_id(spec: ImportSpec, source_fingerprint: str) -> str:
-    facts = {
+    apart = {**NOT_IDENTITY, **ADDED_LATER, "source": NOT_IDENTITY["source"] | ADDED_LATER["source"]}
+    facts: dict[str, Any] = {
         "format": FORMAT_VERSION,
-        "spec": spec.model_dump(mode="json", exclude=NOT_IDENTITY),
+        "spec": spec.model_dump(mode="json", exclude=apart),
         "source": source_fingerprint,
     }
+    added = spec.model_dump(mode="json", include=ADDED_LATER, exclude_defaults=True)
+    if added != {"source": {}}:
+        facts["added"] = added
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 

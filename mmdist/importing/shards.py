@@ -1,7 +1,7 @@
 """Writes one Parquet shard, row group by row group, and sums up what went into it.
 
-Text is compressed by zstd; pictures are stored as they are (uncompressed, plain), so that their bytes lie verbatim in
-the file. Every page carries a checksum.
+Text is compressed by zstd; pictures and recordings are stored as they are (uncompressed, plain), so that their bytes
+lie verbatim in the file. Every page carries a checksum.
 """
 
 from collections import Counter
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from mmdist.data.content import content_sums
 from mmdist.data.index import RowGroupFacts
 from mmdist.data.schema_guard import footer_sum
+from mmdist.importing.sources import FILES
 from mmdist.storage import Store
 
 __all__ = ["GroupSize", "ShardResult", "ShardWriter", "default_group_rows", "schema_of"]
@@ -56,7 +57,7 @@ def schema_of(parts: tuple[str, ...], *, grouped: bool, values: tuple[str, ...])
     """The columns of every shard: `id`, the parts that the source has, `group` where rows are grouped, the rest."""
     further = [*(["group"] if grouped else []), *(name for name in values if name != "group" or not grouped)]
     columns: dict[str, pa.DataType] = {"id": pa.string()}
-    columns |= {part: pa.binary() if part == "image" else pa.string() for part in parts}
+    columns |= {part: pa.binary() if part in FILES else pa.string() for part in parts}
     columns |= {name: pa.string() for name in further}
     return pa.schema(columns)
 
@@ -90,7 +91,7 @@ class ShardWriter:
             self._writer = pq.ParquetWriter(
                 stream,
                 schema,
-                compression={name: "none" if name == "image" else "zstd" for name in schema.names},
+                compression={name: "none" if name in FILES else "zstd" for name in schema.names},
                 use_dictionary=repeated,
                 # Elsewhere they would copy whole values into page headers and the footer, which no checksum covers.
                 write_statistics=repeated,
@@ -100,7 +101,7 @@ class ShardWriter:
     def add(self, row: dict[str, Any]) -> None:
         """Adds a row, by column. Its row group is written once it is full."""
         self._rows.append(row)
-        self._bytes += len(row.get("image") or b"") + len(row.get("text") or "")
+        self._bytes += sum(len(row.get(part) or "") for part in (*FILES, "text"))
         if "label" in row:
             self._labels[row["label"]] += 1
         if len(self._rows) == self._size.rows or (self._size.bytes is not None and self._bytes >= self._size.bytes):

@@ -4,7 +4,7 @@ import hashlib
 import math
 
 from mmdist.errors import JobFileError, Place
-from mmdist.importing.sources import Problem, RowKey, SourceFacts
+from mmdist.importing.sources import PARTS, Problem, RowKey, SourceFacts
 from mmdist.spec.importing import ColumnSplitsSpec, ShareSplitsSpec, SplitsSpec
 from mmdist.spec.suggest import did_you_mean, one_of
 
@@ -79,10 +79,10 @@ def check_columns(facts: SourceFacts) -> None:
         JobFileError: when one is the name of a part of a row, or is there twice.
     """
     for number, name in enumerate(facts.values):
-        if name in ("id", "image", "text", "label") or name in facts.values[:number]:
+        if name in ("id", *PARTS) or name in facts.values[:number]:
             raise JobFileError(
                 f"a further column cannot be named `{name}`: the dataset has a column of that name",
-                expected="names other than `id`, `image`, `text`, `label`, each once",
+                expected=f"names other than `id`, {', '.join(f'`{part}`' for part in PARTS)}, each once",
                 place=Place(key="import.source.columns"),
                 remedy="give the column another name",
             )

@@ -26,7 +26,7 @@ Value = str | bytes | float | None
 
 KINDS = (".csv", ".jsonl", ".parquet")
 BATCH_ROWS = 256
-# A CSV row must fit into a block; a picture in Base64 may be several MiB long.
+# A CSV row must fit into a block; a picture or recording in Base64 may be several MiB long.
 CSV_BLOCK_BYTES = 16 << 20
 
 

@@ -100,7 +100,10 @@ class PartTask:
 
     def _judged(self, source: Source, part: Part) -> Iterator[tuple[SourceRow, str | Problem]]:
         for row in source.read(part.what):
-            problem = judge(row, parts=self.facts.parts, max_pixels=self.spec.max_pixels) or _unwritable(row)
+            problem = judge(
+                row, parts=self.facts.parts, max_pixels=self.spec.max_pixels, max_samples=self.spec.max_samples
+            )
+            problem = problem or _unwritable(row)
             yield row, problem or part.split or split_of(self.spec.splits, row.key, seed=self.seed)
 
     def _writer(self, store: Store, split: str, number: int) -> ShardWriter:
@@ -108,9 +111,9 @@ class PartTask:
         return ShardWriter(store, split, part_name(number), schema=schema, size=self.size)
 
     def _columns(self, row: SourceRow) -> dict[str, Any]:
-        parts = {"image": row.image, "text": row.text, "label": row.label}
+        parts = {part: getattr(row, part) for part in self.facts.parts}
         columns: dict[str, Any] = {name: row.key.values.get(name) for name in self.facts.values}
-        columns |= {"id": row.key.id, **{part: parts[part] for part in self.facts.parts}}
+        columns |= {"id": row.key.id, **parts}
         if self.grouped:
             columns["group"] = group_of(self.spec.splits, row.key)
         return columns

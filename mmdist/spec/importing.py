@@ -53,7 +53,7 @@ class TfdsSourceSpec(Spec):
 
 
 class FolderSourceSpec(Spec):
-    """A folder with one sub-folder of pictures per label; a `.txt` of the same stem is the text."""
+    """A folder with one sub-folder of pictures or recordings per label; files of one stem are one row."""
 
     type: Literal["folder"] = "folder"
     path: str
@@ -61,7 +61,7 @@ class FolderSourceSpec(Spec):
 
 
 class TableSourceSpec(Spec):
-    """A CSV, JSON Lines or Parquet table that names or holds pictures."""
+    """A CSV, JSON Lines or Parquet table that names or holds pictures and recordings."""
 
     type: Literal["table"] = "table"
     path: str
@@ -72,6 +72,10 @@ class TableSourceSpec(Spec):
     """Column with the path of a picture, relative to the table's folder."""
     image_bytes: str | None = None
     """Column with the picture itself (Parquet: binary; CSV and JSON Lines: Base64)."""
+    audio: str | None = None
+    """Column with the path of a recording, relative to the table's folder."""
+    audio_bytes: str | None = None
+    """Column with the recording itself (Parquet: binary; CSV and JSON Lines: Base64)."""
     text: str | None = None
     """Column with the text."""
     label: str | None = None
@@ -134,3 +138,5 @@ class ImportSpec(Spec):
     """Bad rows that are borne: a share of the rows, rounded up (0.001), or a count (10)."""
     max_pixels: PositiveInt = 50_000_000
     """Largest picture, in pixels by its header, that is accepted."""
+    max_samples: PositiveInt = 20_000_000
+    """Largest recording, in samples of all channels by its header, that is accepted."""

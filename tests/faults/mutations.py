@@ -150,7 +150,7 @@ def label_that_is_null(patch: pytest.MonkeyPatch) -> None:
 def judging_of_an_import(patch: pytest.MonkeyPatch) -> None:
     from mmdist.importing import judging
 
-    gut(patch, judging.judge, lambda row, *, parts, max_pixels: row.problem)
+    gut(patch, judging.judge, lambda row, *, parts, max_pixels, max_samples: row.problem)
 
 
 def unfinished_import(patch: pytest.MonkeyPatch) -> None:

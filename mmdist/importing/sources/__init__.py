@@ -3,6 +3,8 @@
 from typing import assert_never
 
 from mmdist.importing.sources.base import (
+    FILES,
+    PARTS,
     Listing,
     Problem,
     Range,
@@ -21,6 +23,8 @@ from mmdist.spec.importing import (
 )
 
 __all__ = [
+    "FILES",
+    "PARTS",
     "Listing",
     "Problem",
     "Range",

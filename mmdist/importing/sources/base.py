@@ -4,7 +4,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-__all__ = ["Listing", "Problem", "Range", "Ranges", "RowKey", "Source", "SourceFacts", "SourceRow"]
+__all__ = [
+    "FILES",
+    "PARTS",
+    "Listing",
+    "Problem",
+    "Range",
+    "Ranges",
+    "RowKey",
+    "Source",
+    "SourceFacts",
+    "SourceRow",
+]
+
+PARTS = ("image", "text", "audio", "label")
+"""What a row consists of, in the order that it is stored in."""
+FILES = {"image": "picture", "audio": "recording"}
+"""The parts that are encoded files, and what a user calls them."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +32,7 @@ class SourceFacts:
     licence: str
     attribution: str
     parts: tuple[str, ...]
-    """The parts of a row that the source has: some of `image`, `text` and `label`."""
+    """The parts of a row that the source has: some of `PARTS`."""
     grouped: bool
     """Whether rows carry a group of the source's own (variants of one thing)."""
     values: tuple[str, ...]
@@ -48,11 +64,12 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """A row as it was read. `image` holds the encoded picture; a part that the row lacks is None."""
+    """A row as it was read. `image` and `audio` are encoded; a part that the row lacks is None."""
 
     key: RowKey
     image: bytes | None = None
     text: str | None = None
+    audio: bytes | None = None
     label: str | None = None
     problem: Problem | None = None
 

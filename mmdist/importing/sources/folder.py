@@ -1,31 +1,51 @@
-"""A folder with one sub-folder of pictures per label; a `.txt` of a picture's stem is its text.
+"""A folder with one sub-folder of pictures or recordings per label; files of one stem are one row.
 
-A row's id is its picture's path below the folder. Pictures may lie deeper than one level below their label's folder.
-Hidden files are passed over; other files that are no pictures, and those directly in the folder, are counted.
+A row is a picture, with the recording and the `.txt` that lie beside it under the same stem, or else a recording with
+its text. Its id is the path of that first file below the folder. Files may lie deeper than one level below their
+label's folder. Hidden files are passed over; other files, and those directly in the folder, are counted.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
+from typing import Any
 
 from mmdist.errors import DataRefusedError, JobFileError, Place, StorageError
 from mmdist.importing.files import Stamp, stamps
-from mmdist.importing.sources.base import Listing, Problem, RowKey, SourceFacts, SourceRow
+from mmdist.importing.sources.base import FILES, PARTS, Listing, Problem, RowKey, SourceFacts, SourceRow
 from mmdist.spec.importing import FolderSourceSpec
 from mmdist.storage import open_store
 
-__all__ = ["PICTURE_SUFFIXES", "FolderSource"]
+__all__ = ["SUFFIXES", "FolderSource"]
 
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"}
-TEXT_SUFFIX = ".txt"
+SUFFIXES = {"image": (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp"), "audio": (".wav", ".flac"), "text": (".txt",)}
+"""By part, how the names of its files end."""
 # A file that went away, one that may not be read, and a name in another encoding than UTF-8.
 UNREADABLE = (FileNotFoundError, StorageError, UnicodeEncodeError)
 
 
+@dataclass(frozen=True, slots=True)
+class _Ref:
+    """Where the parts of a row lie."""
+
+    files: dict[str, str]
+    text: str | None
+    label: str
+
+
+@dataclass(frozen=True)
+class _Listing:
+    keys: list[RowKey]
+    parts: tuple[str, ...]
+    others: int
+    """Files that belong to no row."""
+
+
 class FolderSource:
-    """Pictures by label, listed once."""
+    """Pictures and recordings by label, listed once."""
 
     def __init__(self, spec: FolderSourceSpec) -> None:
         self.spec = spec
@@ -36,40 +56,49 @@ class FolderSource:
         if not self._store.exists():
             raise JobFileError(
                 "the folder to import does not exist",
-                expected="a folder with one sub-folder of pictures per label",
+                expected="a folder with one sub-folder of pictures or recordings per label",
                 received=self.spec.path,
                 place=Place(key="import.source.path"),
             )
         return stamps(self._store)
 
     @cached_property
-    def _listing(self) -> tuple[list[RowKey], int, bool]:
-        texts = {path for path, _, _ in self._files if PurePosixPath(path).suffix.lower() == TEXT_SUFFIX}
-        keys, used = [], set()
+    def _listing(self) -> _Listing:
+        by_stem: dict[PurePosixPath, dict[str, list[str]]] = {}
         for path, _, _ in self._files:
             name = PurePosixPath(path)
-            if name.suffix.lower() not in PICTURE_SUFFIXES or len(name.parts) < 2:
-                continue
-            text = str(name.with_suffix(TEXT_SUFFIX))
-            used.update({path, text})
-            label = name.parts[0]
-            keys.append(RowKey(path, {"id": path, "label": label}, ref=(text if text in texts else None, label)))
-        others = sum(path not in used for path, _, _ in self._files)
-        return keys, others, bool(used & texts)
+            part = next((part for part, ends in SUFFIXES.items() if name.suffix.lower() in ends), None)
+            if part is not None and len(name.parts) > 1:
+                by_stem.setdefault(name.with_suffix(""), {}).setdefault(part, []).append(path)
+        keys: list[RowKey] = []
+        used: set[str] = set()
+        found = {"label"}
+        for stem, files in by_stem.items():
+            first = next((part for part in FILES if part in files), None)
+            for path in files[first] if first is not None else ():
+                beside = {part: paths[0] for part, paths in files.items()} | {str(first): path}
+                used.update(beside.values())
+                found.update(beside)
+                text, label = beside.pop("text", None), stem.parts[0]
+                keys.append(RowKey(path, {"id": path, "label": label}, ref=_Ref(beside, text, label)))
+        keys.sort(key=lambda key: key.id)
+        return _Listing(keys, tuple(part for part in PARTS if part in found), len(self._files) - len(used))
 
     def facts(self) -> SourceFacts:
-        """Text is a part of the rows when at least one picture has one."""
-        _, others, with_text = self._listing
+        """A part is one of the rows' when at least one row has it."""
+        listing, name = self._listing, PurePosixPath(self._store.root).name
+        kinds = " and ".join(f"{word}s" for part, word in FILES.items() if part in listing.parts) or "files"
+        others = {f"files that are no {' or '.join(FILES.values())} of a label": listing.others}
         return SourceFacts(
-            title=PurePosixPath(self._store.root).name,
-            description=f"Pictures of the folder {PurePosixPath(self._store.root).name}, one sub-folder per label",
+            title=name,
+            description=f"{kinds.capitalize()} of the folder {name}, one sub-folder per label",
             licence="unknown",
             attribution="",
-            parts=("image", "text", "label") if with_text else ("image", "label"),
+            parts=listing.parts,
             grouped=False,
             values=(),
             versions={},
-            left_out={"files that are no pictures of a label": others} if others else {},
+            left_out=others if listing.others else {},
         )
 
     def fingerprint(self) -> str:
@@ -77,37 +106,44 @@ class FolderSource:
         return hashlib.sha256(json.dumps(self._files).encode()).hexdigest()
 
     def plan(self, rows_per_part: int) -> Listing:
-        """One key per picture. Raises DataRefusedError where there is none."""
-        keys, others, _ = self._listing
-        if not keys:
+        """One key per row. Raises DataRefusedError where there is none."""
+        if not self._listing.keys:
             raise DataRefusedError(
-                "the folder holds no pictures",
-                expected=f"sub-folders, one per label, with {', '.join(sorted(PICTURE_SUFFIXES))}",
-                received=f"{others} other files",
+                "the folder holds neither pictures nor recordings",
+                expected=f"sub-folders, one per label, with {', '.join(sorted(SUFFIXES['image'] + SUFFIXES['audio']))}",
+                received=f"{self._listing.others} other files",
                 place=Place(file=self._store.url),
             )
-        return Listing(keys)
+        return Listing(self._listing.keys)
 
     def read(self, what: Sequence[RowKey]) -> Iterator[SourceRow]:
-        """The pictures' files as they are, and the texts without white space around them."""
+        """The files as they are, and the texts without white space around them."""
         for key in what:
-            text_path, label = key.ref
+            ref: _Ref = key.ref
+            parts: dict[str, Any] = {}
             try:
-                image = self._store.read_bytes(key.id)
-            except UNREADABLE as error:
-                yield SourceRow(key, problem=Problem("image", f"the file cannot be read: {_first_line(error)}"))
-                continue
-            text = None
-            if text_path is not None:
-                try:
-                    text = self._store.read_bytes(text_path).decode("utf-8").strip()
-                except UnicodeDecodeError:
-                    yield SourceRow(key, problem=Problem("text", "the text is not UTF-8"))
-                    continue
-                except UNREADABLE as error:
-                    yield SourceRow(key, problem=Problem("text", f"the file cannot be read: {_first_line(error)}"))
-                    continue
-            yield SourceRow(key, image=image, text=text, label=label)
+                for part, path in ref.files.items():
+                    parts[part] = self._read(path, part)
+                if ref.text is not None:
+                    parts["text"] = self._read(ref.text, "text").decode("utf-8").strip()
+            except _UnreadableError as error:
+                yield SourceRow(key, problem=error.problem)
+            except UnicodeDecodeError:
+                yield SourceRow(key, problem=Problem("text", "the text is not UTF-8"))
+            else:
+                yield SourceRow(key, label=ref.label, **parts)
+
+    def _read(self, path: str, part: str) -> bytes:
+        try:
+            return self._store.read_bytes(path)
+        except UNREADABLE as error:
+            raise _UnreadableError(Problem(part, f"the file cannot be read: {_first_line(error)}")) from error
+
+
+class _UnreadableError(Exception):
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.reason)
+        self.problem = problem
 
 
 def _first_line(error: Exception) -> str:

@@ -1,7 +1,7 @@
-"""A CSV, JSON Lines or Parquet table that names pictures by paths, or holds them.
+"""A CSV, JSON Lines or Parquet table that names pictures and recordings by paths, or holds them.
 
-Pictures by path lie below the table's folder; a path, link or URL that leads elsewhere ends the import. Such a table
-is listed first (about half a KiB of memory a row) and shuffled. A table that holds its pictures keeps its order, for
+Files by path lie below the table's folder; a path, link or URL that leads elsewhere ends the import. Such a table
+is listed first (about half a KiB of memory a row) and shuffled. A table that holds its files keeps its order, for
 it is cheap to read from front to back only; of its rows just the names are listed.
 """
 
@@ -10,7 +10,7 @@ import binascii
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePosixPath
 
@@ -19,7 +19,17 @@ import xxhash
 from mmdist.data.values import INVALID
 from mmdist.errors import DataRefusedError, JobFileError, Place, StorageError
 from mmdist.importing.files import inside, relative_path, stamp_of
-from mmdist.importing.sources.base import Listing, Problem, Range, Ranges, RowKey, SourceFacts, SourceRow
+from mmdist.importing.sources.base import (
+    FILES,
+    PARTS,
+    Listing,
+    Problem,
+    Range,
+    Ranges,
+    RowKey,
+    SourceFacts,
+    SourceRow,
+)
 from mmdist.importing.tables import Value, column_names, read_rows
 from mmdist.spec.importing import TableSourceSpec
 from mmdist.spec.suggest import did_you_mean, one_of
@@ -27,11 +37,11 @@ from mmdist.storage import Store, open_store
 
 __all__ = ["TableSource"]
 
-PARTS = ("id", "image", "text", "label")
+NAMES = ("id", *PARTS)
 
 
 class TableSource:
-    """A table and the folder that its pictures lie in."""
+    """A table and the folder that its files lie in."""
 
     def __init__(self, spec: TableSourceSpec, *, split_columns: tuple[str, ...] = ()) -> None:
         self.spec = spec
@@ -39,6 +49,8 @@ class TableSource:
         self._store: Store = open_store(folder or ("/" if spec.path.startswith("/") else "."))
         wanted = [*spec.columns, *(name for name in split_columns if name not in ("id", "label"))]
         self._values = tuple(dict.fromkeys(wanted))
+        self._named = {part: getattr(spec, part) for part in FILES if getattr(spec, part)}
+        self._held = {part: getattr(spec, f"{part}_bytes") for part in FILES if getattr(spec, f"{part}_bytes")}
 
     def check_columns(self) -> None:
         """Checks that the table is there and has the columns to read, by its header or schema; no row is read."""
@@ -48,22 +60,22 @@ class TableSource:
     def _columns(self) -> tuple[str, ...]:
         """Every column of the table that is read, checked to exist; none of them twice."""
         spec = self.spec
-        if not (spec.image or spec.image_bytes or spec.text):
+        if not (self._named or self._held or spec.text):
             raise JobFileError(
-                "the table has neither pictures nor texts to import",
-                expected="`image`, `image_bytes` or `text` with a column's name",
+                "the table has neither pictures nor texts nor recordings to import",
+                expected="`image`, `image_bytes`, `text`, `audio` or `audio_bytes` with a column's name",
                 place=Place(key="import.source"),
             )
-        if spec.image and spec.image_bytes:
+        for part in self._named.keys() & self._held.keys():
             raise JobFileError(
-                "`image` and `image_bytes` are both given",
+                f"`{part}` and `{part}_bytes` are both given",
                 expected="one of them",
-                place=Place(key="import.source.image_bytes"),
+                place=Place(key=f"import.source.{part}_bytes"),
             )
-        roles = {"id": spec.id, "image": spec.image, "image_bytes": spec.image_bytes, "text": spec.text}
-        roles["label"] = spec.label
+        roles = {"id": spec.id, "text": spec.text, "label": spec.label, **self._named}
+        roles |= {f"{part}_bytes": name for part, name in self._held.items()}
         for name in self._values:
-            if name in PARTS and roles.get(name) != name:
+            if name in NAMES and roles.get(name) != name:
                 raise JobFileError(
                     f"a further column cannot be named `{name}`: the dataset has a part of that name",
                     place=Place(key="import.source.columns"),
@@ -83,8 +95,8 @@ class TableSource:
         return tuple(dict.fromkeys(name for _, name in keys))
 
     def _listed(self) -> Iterator[tuple[int, dict[str, Value]]]:
-        """Every row without the picture that it may hold. Raises when a column turns out to be empty in all rows."""
-        listed = [name for name in self._columns if name != self.spec.image_bytes]
+        """Every row without the files that it may hold. Raises when a column turns out to be empty in all rows."""
+        listed = [name for name in self._columns if name not in self._held.values()]
         empty, rows = set(listed), 0
         for number, row in read_rows(self._store, self._file, listed or list(self._columns)):
             rows += 1
@@ -100,21 +112,18 @@ class TableSource:
     def _key(self, number: int, row: dict[str, Value], ref: object) -> RowKey:
         spec = self.spec
         name = _text(row[spec.id]) if spec.id else str(number)
-        values = {column: _text(row[column]) for column in self._values if column not in PARTS}
+        values = {column: _text(row[column]) for column in self._values if column not in NAMES}
         values |= {"id": name, "label": _text(row[spec.label]) if spec.label else None}
         return RowKey(name or f"row {number}", values, ref=ref)
 
     @cached_property
     def _keys(self) -> list[RowKey]:
-        text = self.spec.text
-        return [
-            self._key(
-                number,
-                row,
-                _Ref(self._picture_path(row, number), _text(row[text]) if text else None, self._problem(row)),
-            )
-            for number, row in self._listed()
-        ]
+        return [self._key(number, row, self._ref(number, row)) for number, row in self._listed()]
+
+    def _ref(self, number: int, row: dict[str, Value]) -> "_Ref":
+        paths = {part: self._path(row[column], column, number) for part, column in self._named.items()}
+        text = _text(row[self.spec.text]) if self.spec.text else None
+        return _Ref(**paths, text=text, problem=self._problem(row))
 
     def _problem(self, row: dict[str, Value]) -> Problem | None:
         spec = self.spec
@@ -131,11 +140,11 @@ class TableSource:
                     return Problem(part, f"{INVALID} at byte {error.start} of {len(value)}")
         return None
 
-    def _picture_path(self, row: dict[str, Value], number: int) -> str | None:
-        written = _text(row[self.spec.image]) if self.spec.image else None
+    def _path(self, value: Value, column: str, number: int) -> str | None:
+        written = _text(value)
         if written is None:
             return None
-        place = Place(file=f"{self._store.url}/{self._file}", key=self.spec.image, row=number)
+        place = Place(file=f"{self._store.url}/{self._file}", key=column, row=number)
         path = relative_path(written, place)
         inside(self._store, path, place)
         return path
@@ -143,30 +152,30 @@ class TableSource:
     def facts(self) -> SourceFacts:
         """The parts are those that the spec names columns for."""
         spec = self.spec
-        parts = {"image": spec.image or spec.image_bytes, "text": spec.text, "label": spec.label}
+        parts = {"text": spec.text, "label": spec.label, **self._named, **self._held}
         return SourceFacts(
             title=PurePosixPath(self._file).stem,
             description=f"Rows of the table {self._file}",
             licence="unknown",
             attribution="",
-            parts=tuple(part for part, column in parts.items() if column),
+            parts=tuple(part for part in PARTS if parts.get(part)),
             grouped=False,
-            values=tuple(name for name in self._values if name not in PARTS),
+            values=tuple(name for name in self._values if name not in NAMES),
             versions={},
         )
 
     def fingerprint(self) -> str:
-        """Of the size and time of change of the table and, where they lie on local disks, of its pictures."""
+        """Of the size and time of change of the table and, where they lie on local disks, of its files."""
         column_names(self._store, self._file)
         found = [stamp_of(self._store, self._file)]
-        if self.spec.image and self._store.is_local:
-            pictures = {key.ref.picture for key in self._keys if key.ref.picture is not None}
-            found += [stamp_of(self._store, path) for path in sorted(pictures)]
+        if self._named and self._store.is_local:
+            paths = {path for key in self._keys for path in (key.ref.image, key.ref.audio) if path is not None}
+            found += [stamp_of(self._store, path) for path in sorted(paths)]
         return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
     def plan(self, rows_per_part: int) -> Listing | Ranges:
-        """A listing; of a table that holds its pictures, ranges of rows."""
-        if not self.spec.image_bytes:
+        """A listing; of a table that holds its files, ranges of rows."""
+        if not self._held:
             return Listing(self._keys)
         ranges: list[Range] = []
         seen: set[int] = set()
@@ -188,42 +197,52 @@ class TableSource:
         return Ranges(ranges)
 
     def read(self, what: Sequence[RowKey] | Range) -> Iterator[SourceRow]:
-        """Rows with their pictures as they are in the files or the table."""
+        """Rows with their pictures and recordings as they are in the files or the table."""
         if isinstance(what, Range):
             yield from self._read_range(what.ref)
-            return
-        for key in what:
-            image, problem = None, key.ref.problem
-            if problem is None and key.ref.picture is not None:
-                try:
-                    # A pipe in a picture's place would be waited for without end.
-                    if self._store.is_local and stamp_of(self._store, key.ref.picture)[1] < 0:
-                        raise FileNotFoundError
-                    image = self._store.read_bytes(key.ref.picture)
-                except FileNotFoundError:
-                    problem = Problem("image", f"there is no file {key.ref.picture}")
-                except StorageError as error:
-                    problem = Problem("image", f"the file {key.ref.picture} cannot be read: {error.received}")
-            yield SourceRow(key, image, key.ref.text, key.values["label"], problem)
+        else:
+            for key in what:
+                yield self._row(key, key.ref, {})
 
     def _read_range(self, rows: "_Rows") -> Iterator[SourceRow]:
-        spec = self.spec
         for number, row in read_rows(self._store, self._file, self._columns, start=rows.first, stop=rows.stop):
-            key = self._key(number, row, None)
-            problem = self._problem(row)
-            if problem is None and number in rows.doubled:
-                problem = Problem("id", "a row before has the same id")
-            image = None
-            if problem is None:
-                image, problem = _picture(row[spec.image_bytes or ""])
-            yield SourceRow(key, image, _text(row[spec.text]) if spec.text else None, key.values["label"], problem)
+            ref = self._ref(number, row)
+            if ref.problem is None and number in rows.doubled:
+                ref = replace(ref, problem=Problem("id", "a row before has the same id"))
+            yield self._row(self._key(number, row, None), ref, {part: row[name] for part, name in self._held.items()})
+
+    def _row(self, key: RowKey, ref: "_Ref", held: dict[str, Value]) -> SourceRow:
+        files: dict[str, bytes | None] = {}
+        problem = ref.problem
+        for part in FILES:
+            if problem is None and part in held:
+                files[part], problem = _decoded(held[part], part)
+            elif problem is None:
+                files[part], problem = self._read_file(getattr(ref, part), part)
+        return SourceRow(key, text=ref.text, label=key.values["label"], problem=problem, **files)
+
+    def _read_file(self, path: str | None, part: str) -> tuple[bytes | None, Problem | None]:
+        if path is None:
+            return None, None
+        try:
+            # A pipe in a file's place would be waited for without end.
+            if self._store.is_local and stamp_of(self._store, path)[1] < 0:
+                raise FileNotFoundError
+            return self._store.read_bytes(path), None
+        except FileNotFoundError:
+            return None, Problem(part, f"there is no file {path}")
+        except StorageError as error:
+            return None, Problem(part, f"the file {path} cannot be read: {error.received}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Ref:
-    picture: str | None
+    """Where the files of a row lie, its text, and why it cannot be used whatever they hold."""
+
     text: str | None
     problem: Problem | None
+    image: str | None = None
+    audio: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,13 +252,13 @@ class _Rows:
     doubled: frozenset[int]
 
 
-def _picture(value: Value) -> tuple[bytes | None, Problem | None]:
+def _decoded(value: Value, part: str) -> tuple[bytes | None, Problem | None]:
     if value is None or isinstance(value, bytes):
         return value, None
     try:
         return base64.b64decode(str(value), validate=True), None
     except (binascii.Error, ValueError) as error:
-        return None, Problem("image", f"the picture is not Base64: {error}")
+        return None, Problem(part, f"the {FILES[part]} is not Base64: {error}")
 
 
 def _text(value: Value) -> str | None:

@@ -1,7 +1,9 @@
-"""Pictures, and sources read or imported in this process."""
+"""Pictures and recordings, and sources read or imported in this process."""
 
 import io
 
+import numpy as np
+import soundfile
 from PIL import Image
 
 from mmdist.importing.plan import plan_import
@@ -15,6 +17,12 @@ from mmdist.spec.importing import ImportSpec
 def picture(number: int, kind: str = "PNG", size: tuple[int, int] = (12, 10)) -> bytes:
     sink = io.BytesIO()
     Image.new("RGB", size, (number * 37 % 256, number * 91 % 256, number % 256)).save(sink, kind)
+    return sink.getvalue()
+
+
+def recording(number: int, kind: str = "WAV", frames: int = 40) -> bytes:
+    sink = io.BytesIO()
+    soundfile.write(sink, np.full(frames, number / 100), 8000, format=kind)
     return sink.getvalue()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from importing_helpers import picture, read_all
+from importing_helpers import picture, read_all, recording
 
 from mmdist.errors import DataRefusedError, JobFileError
 from mmdist.importing.sources import Ranges, open_source
@@ -64,6 +64,43 @@ def test_pictures_in_the_table_are_read_in_ranges(write: Write, tmp_path: Path, 
     assert [row.image for row in found[:9]] == [picture(n) for n in range(9)]
     assert found[9].problem is not None
     assert found[9].problem.reason == "a row before has the same id"
+
+
+@pytest.mark.parametrize("kind", [".csv", ".jsonl", ".parquet"])
+def test_recordings_by_path_or_in_the_table_beside_pictures(write: Write, tmp_path: Path, kind: str) -> None:
+    held = [recording(n) if kind == ".parquet" else base64.b64encode(recording(n)).decode() for n in range(6)]
+    rows = [{"id": f"r{n}", "pic": f"{n}.png", "file": f"{n}.wav", "data": held[n]} for n in range(6)]
+    for number in range(6):
+        write(f"{number}.png", picture(number))
+        write(f"{number}.wav", recording(number))
+    path = table(write, tmp_path, kind, rows)
+    for names in ({"audio": "file"}, {"audio_bytes": "data"}):
+        source = open_source(TableSourceSpec(path=str(path), id="id", image="pic", **names))
+        assert source.facts().parts == ("image", "audio")
+        assert isinstance(source.plan(4), Ranges) == ("audio_bytes" in names)
+        found = read_all(source)
+        assert [row.audio for row in found] == [recording(n) for n in range(6)]
+        assert [row.image for row in found] == [picture(n) for n in range(6)]
+    before = source.fingerprint()
+    write("3.png", picture(9))
+    assert before != open_source(source.spec).fingerprint()
+
+
+def test_a_recording_that_cannot_be_had_is_a_problem_of_its_row(write: Write) -> None:
+    path = write("t.csv", "file,data\nmissing.wav,%%%\n")
+    for names, reason in (
+        ({"audio": "file"}, "there is no file missing.wav"),
+        ({"audio_bytes": "data"}, "the recording is not Base64"),
+    ):
+        (row,) = read_all(open_source(TableSourceSpec(path=str(path), **names)))
+        assert row.problem.column == "audio"
+        assert reason in row.problem.reason
+    with pytest.raises(JobFileError, match="`audio` and `audio_bytes` are both given"):
+        open_source(TableSourceSpec(path=str(path), audio="file", audio_bytes="data")).plan(4)
+    for leading_out in ("../a.wav", "http://127.0.0.1:1/a.wav"):
+        path = write("u.csv", f"file\n{leading_out}\n")
+        with pytest.raises(DataRefusedError, match=r"a path leaves|nothing is fetched"):
+            open_source(TableSourceSpec(path=str(path), audio="file")).plan(4)
 
 
 def test_bad_values_are_problems_of_their_rows(write: Write) -> None:

@@ -7,15 +7,18 @@ import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from importing_helpers import import_here, picture
+from importing_helpers import import_here, picture, recording
 
+from mmdist.data.audio import AudioEncoder
 from mmdist.data.content import content_sums
 from mmdist.errors import MmdistError, StorageError
 from mmdist.importing.shards import GroupSize, ShardWriter, default_group_rows, schema_of
 from mmdist.importing.sources import open_source
 from mmdist.importing.task import Part, PartTask
+from mmdist.spec.audio import AudioSpec
 from mmdist.spec.importing import FolderSourceSpec, ImportSpec, ShareSplitsSpec, TableSourceSpec
 from mmdist.storage import Store, open_store
 
@@ -46,6 +49,30 @@ def test_bad_rows_are_set_aside_with_their_reasons(pictures: Path, tmp_path: Pat
     assert "over the cap of 10000" in reasons["cat/large.png"]
     assert {row["column"] for row in found} == {"image"}
     assert pq.read_table(tmp_path / "out/train/part-00000.parquet").num_rows == 12
+
+
+def test_bad_recordings_are_set_aside_with_the_reasons_of_training(tmp_path: Path) -> None:
+    bad = {
+        "empty.wav": b"",
+        "cut.wav": recording(1)[:60],
+        "renamed.wav": b"ID3\x04" + bytes(90),
+        "picture.flac": picture(1),
+    }
+    (tmp_path / "in" / "owl").mkdir(parents=True)
+    bad["long.wav"] = recording(1, frames=41)
+    for name, content in {**bad, "good.flac": recording(2, "FLAC"), "good.wav": recording(1)}.items():
+        (tmp_path / "in" / "owl" / name).write_bytes(content)
+    (result,) = import_here(spec_of(tmp_path / "in", tmp_path / "out", max_samples=40))
+    assert (result.rows, result.bad_rows) == (7, 5)
+    found = pq.read_table(tmp_path / "out/quarantine/part-00000.parquet").to_pylist()
+    column = pa.chunked_array([list(bad.values())], pa.binary())
+    _, training = AudioEncoder(AudioSpec(max_samples=40)).encode(column)
+    names = list(bad)
+    assert {row["id"]: row["reason"] for row in found} == {f"owl/{names[n]}": why for n, why in training.items()}
+    assert {row["column"] for row in found} == {"audio"}
+    stored = pq.read_table(tmp_path / "out/train/part-00000.parquet")
+    assert stored.column_names == ["id", "audio", "label"]
+    assert set(stored["audio"].to_pylist()) == {recording(2, "FLAC"), recording(1)}
 
 
 def test_a_blank_text_is_no_text_and_a_blank_label_no_label(tmp_path: Path) -> None:
