@@ -11,13 +11,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pictures import SIDE, jpeg, pixels
+from recordings import encoded, tone
+from test_audio import BAD as BAD_RECORDINGS
+from test_audio import DECODED as RECORDINGS
+from test_audio import SPEC as AUDIO
 from test_decode import BAD as BAD_PICTURES
 from test_decode import DECODED
+
+from mmdist.data.audio import log_mel
 
 LABELS = ("cat", "dog")
 GROUP_ROWS = 7
 TEN_MB = "word " * 2_097_152
-GOOD: dict[str, Any] = {"image": jpeg(), "text": "a red cat", "label": "cat"}
+GOOD: dict[str, Any] = {"image": jpeg(), "text": "a red cat", "audio": encoded(), "label": "cat"}
+SOUND = log_mel(tone().astype(np.float32), AUDIO)
+SILENCE = np.zeros(AUDIO.shape, np.float32)
+"""What stands where there is no recording."""
 UTF8 = "not valid UTF-8"
 
 
@@ -31,6 +40,8 @@ class Case:
     reason: str | None = None
     """Regular expression."""
     pixels: Any = field(default=None, compare=False)
+    sound: Any = field(default=None, compare=False)
+    """The spectrogram; None where it is not looked at."""
     tolerance: int = 4
     at: dict[str, str | None] = field(default_factory=dict)
     """Reasons at paths where the outcome is another one; None: used."""
@@ -74,11 +85,29 @@ def _texts() -> list[Case]:
     ]
 
 
-NOTHING = "no picture .* no text|no image and no text"
+def _recordings() -> list[Case]:
+    return [
+        *(Case(f"recording: {name}", {"audio": data}, sound=SOUND) for name, data in RECORDINGS.items()),
+        *(
+            Case(f"recording: {name}", {"audio": data}, "audio", reason)
+            for name, (data, reason) in BAD_RECORDINGS.items()
+        ),
+        Case("recording: null", {"audio": None}, pixels=pixels(), sound=SILENCE),
+        Case("recording alone", {"image": None, "text": None}, sound=SOUND),
+        # Of two bad parts, the same one is named on all paths.
+        Case("recording and picture: empty", {"audio": b"", "image": b""}, "audio", "empty: 0 bytes"),
+    ]
+
+
+BLACK = np.zeros((SIDE, SIDE, 3), np.uint8)
+NOTHING = "no picture .* no text .* no recording|no image and no text and no audio"
+ABSENT = {"image": None, "audio": None}
 OTHERS = [
-    Case("no picture", {"image": None}, pixels=np.zeros((SIDE, SIDE, 3), np.uint8), tolerance=0),
-    Case("neither picture nor text", {"image": None, "text": None}, "", NOTHING),
-    Case("no picture and a blank text", {"image": None, "text": " \u00a0\n"}, "", NOTHING),
+    Case("no picture", {"image": None}, pixels=BLACK, tolerance=0, sound=SOUND),
+    Case("text alone", ABSENT, pixels=BLACK, tolerance=0, sound=SILENCE),
+    Case("picture alone", {"text": None, "audio": None}, pixels=pixels(), sound=SILENCE),
+    Case("nothing", {**ABSENT, "text": None}, "", NOTHING),
+    Case("a blank text alone", {**ABSENT, "text": " \u00a0\n"}, "", NOTHING),
     Case("no picture and a text that is no UTF-8", {"image": None, "text": b"\xff"}, "text", UTF8),
     # A predict job reads no labels; an import learns them, so that none is unknown to it.
     Case("label: null", {"label": None}, "label", "no label", at={"predict": None}),
@@ -94,7 +123,7 @@ OTHERS = [
     Case("id: 1 MB", {"id": "i" * 1_048_576}, pixels=pixels()),
 ]
 
-CASES = {case.name: case for case in [*_pictures(), *_texts(), *OTHERS]}
+CASES = {case.name: case for case in [*_pictures(), *_texts(), *_recordings(), *OTHERS]}
 ROWS = 2 * len(CASES)
 
 
@@ -114,11 +143,11 @@ def rows() -> list[dict[str, Any]]:
 def table(records: list[dict[str, Any]]) -> pa.Table:
     """Strings as bytes say, valid or not: Arrow does not look."""
     columns: dict[str, Any] = {}
-    for name in ("id", "image", "text", "label"):
+    for name in ("id", "image", "text", "label", "audio"):
         values = [record[name] for record in records]
         raw = [value.encode() if isinstance(value, str) else value for value in values]
         stored = pa.array(raw, pa.binary())
-        columns[name] = stored if name == "image" else stored.view(pa.string())
+        columns[name] = stored if name in ("image", "audio") else stored.view(pa.string())
     return pa.table(columns)
 
 

@@ -80,6 +80,35 @@ def format_allowlist(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(decode, "read_header", careless)
 
 
+def samples_cap(patch: pytest.MonkeyPatch) -> None:
+    from mmdist.data import recording
+
+    whole = recording._header_of
+    patch.setattr(recording, "_header_of", lambda file, kind, max_samples: whole(file, kind, 2**62))
+
+
+def formats_and_length_of_recordings(patch: pytest.MonkeyPatch) -> None:
+    from mmdist.data import recording
+
+    gut(patch, recording._kind_and_end, lambda data: ("WAV", memoryview(data).nbytes))
+
+
+def finite_samples(patch: pytest.MonkeyPatch) -> None:
+    from mmdist.data import recording
+
+    def careless(data: Any, *, max_samples: int) -> Any:
+        with _opened(data, max_samples) as (file, header):  # type: ignore[name-defined] # noqa: F821
+            return header, file.read(frames=header.frames, dtype="float32", always_2d=True)
+
+    gut(patch, recording.read_audio, careless)
+
+
+def judging_of_recordings(patch: pytest.MonkeyPatch) -> None:
+    from mmdist.importing import judging
+
+    patch.setattr(judging, "read_audio", lambda data, *, max_samples: None)
+
+
 def content_ledger(patch: pytest.MonkeyPatch) -> None:
     from mmdist.data.ledger import EpochLedger
 
@@ -241,6 +270,7 @@ def links_to_nothing(patch: pytest.MonkeyPatch) -> None:
 
 
 DATA, FAULTS = "unit/data", "faults"
+SAYS_WHY = f"{DATA}/test_audio.py::test_what_cannot_be_used_says_why"
 MUTATIONS = (
     Mutation(
         "checksums of pages", f"{DATA}/test_dataset.py::test_bit_flips_in_pages_are_never_used_silently", page_checksums
@@ -257,6 +287,15 @@ MUTATIONS = (
     ),
     Mutation("pixel cap", f"{FAULTS}/test_safety.py::test_the_cap_holds_on_every_path", pixel_cap),
     Mutation("allowlist of formats", f"{DATA}/test_decode.py::test_refuses_with_the_reason[tiff]", format_allowlist),
+    Mutation("cap of samples", f"{SAYS_WHY}[too long]", samples_cap),
+    Mutation("allowlist of formats of recordings", f"{SAYS_WHY}[Ogg Vorbis]", formats_and_length_of_recordings),
+    Mutation("bytes that a WAV claims", f"{SAYS_WHY}[WAV cut off]", formats_and_length_of_recordings),
+    Mutation("samples that are numbers", f"{SAYS_WHY}[NaN]", finite_samples),
+    Mutation(
+        "judging of an import's recordings",
+        "unit/importing/test_task.py::test_bad_recordings_are_set_aside_with_the_reasons_of_training",
+        judging_of_recordings,
+    ),
     Mutation(
         "content ledger",
         f"{FAULTS}/test_shards.py::test_content_altered_under_an_unchanged_layout_is_seen_by_the_ledger",

@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pictures import SIDE
+from test_audio import SPEC as AUDIO
 
+from mmdist.data.audio import decode_audio, log_mel
 from mmdist.data.collate import Collator
-from mmdist.data.dataset import open_dataset
+from mmdist.data.dataset import Dataset, open_dataset
 from mmdist.data.decode import decode_image
 from mmdist.data.labels import LabelEncoder
 from mmdist.data.ledger import EpochLedger
@@ -40,7 +42,7 @@ from mmdist.spec.text import TextSpec
 from mmdist.storage import open_store
 
 LABELS = ("cat", "dog")
-COLUMNS = ColumnsSpec(id="id", image="image", text="text", label="label")
+COLUMNS = ColumnsSpec(id="id", image="image", text="text", audio="audio", label="label")
 MAX_PIXELS = 1_000_000
 TOKENS = 8
 TOKENIZER = learn_from_texts(["a red cat word"], TextSpec(tokens=TOKENS))
@@ -49,22 +51,35 @@ BATCH = 16
 
 @dataclass
 class Seen:
-    """By number in the source: pixels and tokens of the rows that were used, ids, and reasons of the others."""
+    """By number in the source: what was made of the rows that were used, ids, and reasons of the others."""
 
     pixels: dict[int, np.ndarray] = field(default_factory=dict)
     tokens: dict[int, np.ndarray] = field(default_factory=dict)
+    sounds: dict[int, np.ndarray] = field(default_factory=dict)
     ids: dict[int, str | None] = field(default_factory=dict)
     bad: dict[int, tuple[str, str]] = field(default_factory=dict)
     shards: set[str] = field(default_factory=set)
 
+    def note(self, row: int, inputs: Mapping[str, np.ndarray], place: int) -> None:
+        """What a model is shown of a row."""
+        for name, noted in (("image", self.pixels), ("text", self.tokens), ("audio", self.sounds)):
+            if name in inputs:
+                noted[row] = inputs[name][place]
 
-def collator(*, labels: bool = True) -> Collator:
+
+def columns_of(dataset: Dataset) -> ColumnsSpec:
+    """Those of a whole job, and without recordings where the dataset has none."""
+    return COLUMNS if "audio" in dataset.schema.names else COLUMNS.model_copy(update={"audio": None})
+
+
+def collator(columns: ColumnsSpec = COLUMNS, *, labels: bool = True) -> Collator:
     """As every job makes it; a predict job's knows no labels."""
     return Collator(
-        COLUMNS if labels else COLUMNS.model_copy(update={"label": None}),
+        columns if labels else columns.model_copy(update={"label": None}),
         image_size=(SIDE, SIDE),
         max_pixels=MAX_PIXELS,
         tokenizer=TOKENIZER,
+        audio=AUDIO,
         target=LabelEncoder(LABELS) if labels else None,
         threads=2,
     )
@@ -88,7 +103,7 @@ def read_quarantine(run: Path, seen: Seen) -> None:
 def train(folder: Path, run: Path, **borne: Any) -> Seen:
     """One epoch of the training's stream, to the ledger's check."""
     dataset = open_dataset(str(folder))
-    check_columns(dataset, COLUMNS)
+    check_columns(dataset, columns_of(dataset))
     counted = budget(run, dataset.rows, **borne)
     plan = plan_epoch(
         dataset.index.rows,
@@ -99,21 +114,18 @@ def train(folder: Path, run: Path, **borne: Any) -> Seen:
         order=LanesOrderSpec(lanes=4),
     )
     seen, ledger = Seen(), EpochLedger(0)
-    with BatchStream(dataset, plan, collator()) as stream:
+    with BatchStream(dataset, plan, collator(columns_of(dataset))) as stream:
         for batch in stream:
             counted.add(batch.bad)
             ledger.add(batch.ledger)
-            assert batch.image is not None
-            assert batch.text is not None
             for place in np.flatnonzero(batch.mask).tolist():
                 row = int(batch.row[place])
                 assert row not in seen.pixels, "a row is fed once"
-                seen.pixels[row], seen.tokens[row] = batch.image[place], batch.text[place]
+                seen.note(row, batch.inputs(), place)
                 seen.ids[row] = batch.ids[place]
             # Whatever a bad row held, the model is shown nothing of it.
             masked = batch.mask == 0
-            assert not batch.image[masked].any()
-            assert not batch.text[masked].any()
+            assert not any(values[masked].any() for values in batch.inputs().values())
     counted.flush()
     ledger.check(dataset.index, where=dataset.store.url)
     read_quarantine(run, seen)
@@ -123,13 +135,13 @@ def train(folder: Path, run: Path, **borne: Any) -> Seen:
 def evaluate(folder: Path, run: Path, **borne: Any) -> Seen:
     """evaluate_model with a model that is arithmetic, to predictions.parquet."""
     dataset = open_dataset(str(folder))
-    check_columns(dataset, COLUMNS)
+    check_columns(dataset, columns_of(dataset))
     counted = budget(run, dataset.rows, **borne)
     calls: list[Mapping[str, np.ndarray]] = []
     done = evaluate_model(
         _recorder(calls),
         dataset,
-        collator(),
+        collator(columns_of(dataset)),
         task=ClassificationSpec(),
         labels=LABELS,
         spec=EvaluationSpec(batch_size=BATCH, bootstrap_samples=100),
@@ -142,11 +154,11 @@ def evaluate(folder: Path, run: Path, **borne: Any) -> Seen:
     counted.flush()
     seen = Seen()
     read_quarantine(run, seen)
-    # Each batch is shown whole, without its pictures, and without its texts.
-    inputs = _by_row(calls[0::3])
+    # Each batch is shown whole, and then without each of what it has.
+    inputs = _by_row(calls[0 :: 1 + len(columns_of(dataset).modalities)])
     for record in pq.read_table(run / "report" / "predictions.parquet").to_pylist():
         row = record["row"]
-        seen.pixels[row], seen.tokens[row] = (inputs[name][row] for name in ("image", "text"))
+        seen.note(row, inputs, row)
         seen.ids[row] = record["id"]
     assert done["rows"]["evaluated"] == len(seen.pixels)
     assert done["rows"]["quarantined"] == len(seen.bad)
@@ -156,8 +168,8 @@ def evaluate(folder: Path, run: Path, **borne: Any) -> Seen:
 def predict(folder: Path, run: Path, **borne: Any) -> Seen:
     """Every range through the predictor's function, to the output shards."""
     dataset = open_dataset(str(folder))
-    info = model_info()
-    columns = columns_for_model(COLUMNS, info, dataset)
+    info = model_info(columns_of(dataset))
+    columns = columns_for_model(info.columns, info, dataset)
     counted = budget(run, dataset.rows, **borne)
     seen = Seen()
     calls: list[Mapping[str, np.ndarray]] = []
@@ -167,7 +179,7 @@ def predict(folder: Path, run: Path, **borne: Any) -> Seen:
         record = predict_range(
             range_,
             dataset=dataset,
-            collator=Collator(columns, (SIDE, SIDE), MAX_PIXELS, TOKENIZER, threads=2),
+            collator=Collator(columns, (SIDE, SIDE), MAX_PIXELS, TOKENIZER, audio=AUDIO, threads=2),
             info=info,
             forward=_recorder(calls),
             output=output,
@@ -188,19 +200,20 @@ def predict(folder: Path, run: Path, **borne: Any) -> Seen:
         assert (record["predicted"] is None) == (record["error"] is not None)
         assert seen.ids.setdefault(row, record["id"]) == record["id"]
         if record["error"] is None:
-            seen.pixels[row], seen.tokens[row] = (inputs[name][row] for name in ("image", "text"))
+            seen.note(row, inputs, row)
     return seen
 
 
 def import_table(table: Path, output: Path, **keys: Any) -> Seen:
     """Every part of an import of a table that holds its pictures."""
-    columns = {"id": "id", "image_bytes": "image", "text": "text", "label": "label"}
+    columns = {"id": "id", "image_bytes": "image", "text": "text", "audio_bytes": "audio", "label": "label"}
     source = TableSourceSpec(path=str(table), **{**columns, **keys.pop("columns", {})})
     spec = ImportSpec(
         source=source,
         output=str(output),
         splits=ShareSplitsSpec(train=1.0, validation=0.0, test=0.0),
         max_pixels=MAX_PIXELS,
+        max_samples=AUDIO.max_samples,
         **keys,
     )
     opened = open_source(source)
@@ -220,6 +233,9 @@ def import_table(table: Path, output: Path, **keys: Any) -> Seen:
             seen.pixels[row] = np.zeros((SIDE, SIDE, 3), np.uint8)
             if record["image"] is not None:
                 decode_image(record["image"], seen.pixels[row], max_pixels=MAX_PIXELS)
+            seen.sounds[row] = np.zeros(AUDIO.shape, np.float32)
+            if record["audio"] is not None:
+                seen.sounds[row] = log_mel(decode_audio(record["audio"], AUDIO), AUDIO)
     assert not numbers, "a row is in the shards or in the quarantine"
     return seen
 
@@ -243,18 +259,19 @@ def _recorder(calls: list[Mapping[str, np.ndarray]]) -> Any:
 
 
 def _by_row(calls: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {name: np.concatenate([call[name] for call in calls]) for name in ("image", "text")}
+    return {name: np.concatenate([call[name] for call in calls]) for name in calls[0]}
 
 
-def model_info() -> ArtifactInfo:
-    """Facts of a model that reads pictures and texts."""
+def model_info(columns: ColumnsSpec = COLUMNS) -> ArtifactInfo:
+    """Facts of a model that reads pictures, texts and recordings."""
     return ArtifactInfo(
         run_id="none",
         step=1,
         epoch=1,
-        columns=COLUMNS,
+        columns=columns,
         image=ImageSpec(size=(SIDE, SIDE), max_pixels=MAX_PIXELS),
         text=TextSpec(tokens=TOKENS),
+        audio=AUDIO,
         vocabulary=TOKENIZER.size,
         tokenizer_sha256=TOKENIZER.sha256,
         labels=LABELS,

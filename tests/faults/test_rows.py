@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from damaged_rows import CASES, GOOD, ROWS, row_of, rows, write_shard
+from damaged_rows import CASES, GOOD, ROWS, SOUND, row_of, rows, write_shard
 from paths import TOKENIZER, Seen, evaluate, import_table, predict, train
 from pictures import pixels
+from recordings import sounds_alike
 
 from mmdist.errors import DataRefusedError
 
@@ -43,6 +44,9 @@ def test_each_row_has_its_stated_outcome(seen: dict[str, Seen], name: str, path:
     assert row not in found.bad
     if case.pixels is not None:
         assert np.abs(found.pixels[row].astype(int) - case.pixels.astype(int)).max() <= case.tolerance
+    if case.sound is not None:
+        sound = found.sounds[row]
+        assert sounds_alike(sound, case.sound) if case.sound.any() else not sound.any()
     text = case.changes.get("text", GOOD["text"]) or ""
     assert found.tokens[row].tolist() == TOKENIZER.encode([text])[0].tolist()
 
@@ -54,6 +58,7 @@ def test_no_neighbour_is_lost_or_altered(seen: dict[str, Seen], path: str) -> No
     for row in range(0, ROWS, 2):
         assert np.abs(found.pixels[row].astype(int) - pixels()).max() <= 4
         assert found.tokens[row].tolist() == tokens
+        assert sounds_alike(found.sounds[row], SOUND)
     assert sorted([*found.pixels, *found.bad]) == list(range(ROWS))
 
 
@@ -74,9 +79,10 @@ def test_train_evaluate_and_predict_give_the_same_reasons(seen: dict[str, Seen])
 
 def test_an_import_gives_the_reasons_of_training_where_both_refuse(seen: dict[str, Seen]) -> None:
     both = seen["import"].bad.keys() & seen["train"].bad.keys()
-    pictures = {row for row in both if seen["train"].bad[row][0] == "image"}
-    assert len(pictures) > 20
-    assert {row: seen["import"].bad[row] for row in pictures} == {row: seen["train"].bad[row] for row in pictures}
+    for column in ("image", "audio"):
+        files = {row for row in both if seen["train"].bad[row][0] == column}
+        assert len(files) > 20
+        assert {row: seen["import"].bad[row] for row in files} == {row: seen["train"].bad[row] for row in files}
 
 
 BAD_ROWS = [dict(id=f"bad {number}", **{**GOOD, "image": b""}) for number in range(3)]

@@ -13,13 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from bitflips import import_dataset
-from damaged_rows import CASES, GOOD, table, write_shard
+from damaged_rows import AUDIO, CASES, GOOD, table, write_shard
 from paths import evaluate, import_table, predict, train
 from pictures import encoded, jpeg, pixels, with_jpeg_size, with_png_size
 
 from mmdist.data.dataset import open_dataset
 from mmdist.data.decode import BadImage, decode_image
 from mmdist.data.inspection import inspect_dataset
+from mmdist.data.recording import BadAudio, read_audio
 from mmdist.errors import DataRefusedError, MmdistError
 from mmdist.evaluation.history import read_history
 from mmdist.evaluation.paths import MISTAKES, NEIGHBOURS
@@ -114,6 +115,16 @@ def test_a_bomb_is_refused_by_its_header_before_memory_is_taken(name: str) -> No
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(BadImage, match="pixels by its header, over the cap"):
         decode_image(CASES[name].changes["image"], pixels(), max_pixels=50_000_000)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 10_000
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if "that claims" in name])
+def test_a_recording_that_lies_about_its_length_is_refused_before_memory_is_taken(name: str) -> None:
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(BadAudio, match=str(CASES[name].reason)):
+        read_audio(CASES[name].changes["audio"], max_samples=AUDIO.max_samples)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 10_000
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from bitflips import import_dataset
 from damaged_rows import GOOD, table, write_shard
-from paths import collator, evaluate, import_table, predict, train
+from paths import collator, columns_of, evaluate, import_table, predict, train
 
 from mmdist.data.dataset import Dataset, open_dataset
 from mmdist.data.ledger import EpochLedger, check_fingerprint
@@ -156,6 +156,7 @@ WRONG_TYPES = {
     "id": (FLOATS, "column `id` cannot be read as id"),
     "text": (pa.array(range(42)), "column `text` cannot be read as text"),
     "image": (pa.array(["a"] * 42), "column `image` cannot be read as image"),
+    "audio": (pa.array(["a"] * 42), "column `audio` cannot be read as audio"),
 }
 
 
@@ -173,7 +174,7 @@ def test_a_column_of_the_wrong_type_is_refused(tmp_path: Path, column: str, read
     assert message in refusal(lambda: READERS[reader](tmp_path / "shards", tmp_path / "run"))
 
 
-@pytest.mark.parametrize("column", ["label", "id", "image"])
+@pytest.mark.parametrize("column", ["label", "id", "image", "audio"])
 def test_an_import_sets_rows_of_the_wrong_type_aside(tmp_path: Path, column: str) -> None:
     whole = table(GOOD_ROWS)
     pq.write_table(
@@ -193,7 +194,7 @@ def test_an_import_without_the_column_that_it_names_is_refused(tmp_path: Path) -
 def epoch(dataset: Dataset, number: int, recorded: dict[str, int] | None = None) -> dict[str, int]:
     """One pass over an open dataset, to the ledger's check."""
     ledger = EpochLedger(number)
-    with scan(dataset, collator(), 16) as batches:
+    with scan(dataset, collator(columns_of(dataset)), 16) as batches:
         for batch in batches:
             ledger.add(batch.ledger)
     ledger.check(dataset.index, recorded=recorded, where=dataset.store.url)

@@ -23,21 +23,25 @@ kind: train
 name: corrupt
 storage: runs
 import:
-  source: {{type: table, path: rows.parquet, id: id, image_bytes: image, text: text, label: label}}
+  source: {{type: table, path: rows.parquet, id: id, image_bytes: image, text: text, audio_bytes: audio, label: label}}
   output: imported
   max_bad_rows: 200
   max_pixels: 1000000
+  max_samples: 100000
 data:
   train: imported/train
   validation: imported/validation
   test: shards
+  columns: {{id: id, image: image, text: text, audio: audio, label: label}}
   max_bad_rows: 200
   image: {{size: [32, 32], max_pixels: 1000000}}
   text: {{tokens: 8, vocabulary: 50}}
+  audio: {{sample_rate: 8000, seconds: 0.5, mels: 24, max_samples: 100000}}
 task: {{type: classification, labels: [cat, dog]}}
 model:
   image: {{type: cnn, filters: [4, 8], units: 8}}
   text: {{type: bilstm, embedding: 4, lstm_units: 4, units: 4}}
+  audio: {{type: cnn, filters: [4, 8], units: 8}}
 train: {{epochs: 1, global_batch_size: 16}}
 evaluation: {{bootstrap_samples: 100}}
 {RESOURCES}
@@ -47,7 +51,7 @@ kind: evaluate
 name: corrupt-evaluate
 storage: runs
 model: corrupt@latest
-data: {{input: shards, max_bad_rows: 200}}
+data: {{input: shards, columns: {{id: id, image: image, text: text, audio: audio, label: label}}, max_bad_rows: 200}}
 evaluation: {{bootstrap_samples: 100}}
 {RESOURCES}
 """
@@ -56,7 +60,7 @@ kind: predict
 name: corrupt-predict
 storage: runs
 model: corrupt@latest
-data: {{input: shards, columns: {{id: id, image: image, text: text}}, max_bad_rows: 200}}
+data: {{input: shards, columns: {{id: id, image: image, text: text, audio: audio}}, max_bad_rows: 200}}
 output: predictions
 {RESOURCES}
 """
