@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_PARTS = ("id", "image", "text", "label")
+_PARTS = ("id", "image", "text", "audio", "label")
 _COLORS = {"problem": "red", "advice": "yellow"}
 
 
@@ -30,14 +30,14 @@ def command() -> None:
 @click.argument("path")
 @click.option("--html", "html_file", type=click.Path(dir_okay=False), help="Write a page with a contact sheet.")
 @click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
-@click.option("--all", "everything", is_flag=True, help="Read and decode all pictures, however many there are.")
+@click.option("--all", "everything", is_flag=True, help="Read and decode all pictures and recordings.")
 @click.option(
     "--columns", multiple=True, metavar="PART=COLUMN", help="A column by its part: image=picture. Default: by name."
 )
 def inspect(path: str, html_file: str | None, as_json: bool, everything: bool, columns: tuple[str, ...]) -> None:
     """Look through PATH, a dataset or one folder of Parquet shards: counts, balance, leakage, bad rows.
 
-    PATH is local or a URL. Ids, labels and texts are read in full, and of many or large pictures evenly spaced ones.
+    PATH is local or a URL. Ids, labels and texts are read in full, and of many or large files evenly spaced ones.
     """
     chosen = _columns(columns)
     from mmdist.data.inspection import inspect_dataset  # pyarrow comes with it: --help needs none

@@ -61,6 +61,7 @@ def _split_lines(split: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if len(split["sides"]) > 1:
             sides = ", ".join(f"{entry['rows']:,} up to {entry['most_px']:,}" for entry in split["sides"]) + " pixels"
             yield "longer side", sides
+    yield from _recording_lines(split["recordings"])
     if split["tokens"]:
         tokens = split["tokens"]
         yield "tokens", f"median {tokens['median']}, 95% up to {tokens['p95']}, most {tokens['most']} per text"
@@ -71,6 +72,25 @@ def _split_lines(split: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "bad rows", f"{split['bad_rows']:,}{', for instance' if split['bad_rows'] > _SHOWN_BAD_ROWS else ''}"
         for row in split["bad_rows_shown"][:_SHOWN_BAD_ROWS]:
             yield "", f"{row['shard']}#{row['row']} {row['column']}: {row['reason']}"
+
+
+def _recording_lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if not found["looked_at"]:
+        return
+    formats = ", ".join(f"{rows:,} {kind}" for kind, rows in found["formats"].items())
+    yield "recordings", f"{formats or 'none'}; {found['decoded']:,} decoded to check them"
+    length = found["milliseconds"]
+    if length is None:
+        return
+    rates = [f"{rows:,} at {int(rate):,} Hz" for rate, rows in found["sample_rates"].items()]
+    channels = [f"{rows:,} of {count} channel{'s' * (count != '1')}" for count, rows in found["channels"].items()]
+    yield "rates", f"{', '.join(rates)}; {', '.join(channels)}"
+    bins = [
+        f"{entry['rows']:,} up to {entry['most_s']:g} s" for entry in found["lengths"] if entry["most_s"] is not None
+    ]
+    bins += [f"{entry['rows']:,} longer" for entry in found["lengths"] if entry["most_s"] is None]
+    median, high, most = (f"{length[name] / 1000:g}" for name in ("median", "p95", "most"))
+    yield "lengths", f"median {median} s, 95% up to {high} s, most {most} s; {', '.join(bins)}"
 
 
 def _range(least: int | str, most: int | str) -> str:

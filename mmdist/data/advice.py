@@ -12,11 +12,13 @@ _MIN_ROWS_FOR_GROUP_ADVICE = 2048
 _SMALL_SHARD_BYTES = 1024**2
 _MANY_SHARDS = 100
 _DEFAULT_TOKENS = 100
+_DEFAULT_SECONDS = 2.0
 _LEAKAGE = "leakage, {other} gives the answers away; import again, split by group"
 _FINE_WHERE_SHORT = "fine for short descriptions, leakage for long ones"
 _SHARED = {
     ("id", False): ("{mine} shares {some} ids with {other}", _LEAKAGE),
     ("image", False): ("{mine} shares {some} pictures with {other}", _LEAKAGE),
+    ("audio", False): ("{mine} shares {some} recordings with {other}", _LEAKAGE),
     ("image", True): ("of {mine}, {some} pictures nearly look like one of {other}", f"where they are one, {_LEAKAGE}"),
     # Equal texts are common where texts are short; an equal picture or id is the same example.
     ("text", False): ("{mine} shares {some} texts with {other}", _FINE_WHERE_SHORT),
@@ -68,22 +70,46 @@ def _about_rows(name: str, split: dict[str, Any], problems: list[str], advice: l
         )
     if split["repeated"]["id"]:
         problems.append(f"{name} has {_rows(split['repeated']['id'])} with the id of an earlier one: ids name rows")
-    if split["repeated"]["image"]:
-        advice.append(f"{name} has {_rows(split['repeated']['image'])} with the picture of an earlier one")
-    if 0 < split["pictures_looked_at"] < split["rows"]:
+    for part, word in (("image", "picture"), ("audio", "recording")):
+        if split["repeated"][part]:
+            advice.append(f"{name} has {_rows(split['repeated'][part])} with the {word} of an earlier one")
+    heard = split["recordings"]
+    pictures = (split["pictures_looked_at"], split["pictures_decoded"], split["formats"])
+    _about_files(name, "pictures", "damaged, or that nearly look alike", split["rows"], *pictures, advice)
+    recordings = (heard["looked_at"], heard["decoded"], heard["formats"])
+    _about_files(name, "recordings", "damaged", split["rows"], *recordings, advice)
+    if heard["milliseconds"] is not None and heard["milliseconds"]["p95"] > 1000 * _DEFAULT_SECONDS:
         advice.append(
-            f"of {name}, the pictures of {split['pictures_looked_at']:,} of {split['rows']:,} rows were looked at"
-            " (evenly spaced row groups): there may be more bad rows and duplicates. --all looks at all"
-        )
-    elif split["pictures_decoded"] < sum(split["formats"].values()):
-        advice.append(
-            f"of {name}, {split['pictures_decoded']:,} of {sum(split['formats'].values()):,} pictures were decoded:"
-            " there may be more that are damaged, or that nearly look alike. --all decodes all"
+            f"recordings of {name} are long (5% have more than {heard['milliseconds']['p95'] / 1000:,.1f} s):"
+            f" data.audio.seconds cuts them after {_DEFAULT_SECONDS:g} by default"
         )
     if split["tokens"] is not None and split["tokens"]["p95"] > _DEFAULT_TOKENS:
         advice.append(
             f"texts of {name} are long (5% have more than {split['tokens']['p95']:,} tokens): data.text.tokens cuts"
             f" them after {_DEFAULT_TOKENS} by default"
+        )
+
+
+def _about_files(
+    name: str,
+    kind: str,
+    may_be: str,
+    rows: int,
+    looked_at: int,
+    decoded: int,
+    formats: dict[str, int],
+    advice: list[str],
+) -> None:
+    found = sum(formats.values())
+    if 0 < looked_at < rows:
+        advice.append(
+            f"of {name}, the {kind} of {looked_at:,} of {rows:,} rows were looked at"
+            " (evenly spaced row groups): there may be more bad rows and duplicates. --all looks at all"
+        )
+    elif decoded < found:
+        advice.append(
+            f"of {name}, {decoded:,} of {found:,} {kind} were decoded: there may be more that are {may_be}."
+            " --all decodes all"
         )
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -23,6 +24,7 @@ _NAMES = {
     ("id", False): "the same id",
     ("image", False): "the same picture",
     ("image", True): "nearly the same picture",
+    ("audio", False): "the same recording",
     ("text", False): "the same text",
     ("text", True): "nearly the same text",
 }
@@ -40,7 +42,7 @@ def render_contact_sheet(inspection: Inspection) -> str:
         path=_clean(facts["path"]),
         facts=_clean(facts),
         labels=_label_rows(facts["splits"]),
-        sides=_side_rows(facts["splits"]),
+        bins=_bin_rows(facts["splits"]),
         shared=_shared(inspection),
         sheets={
             name: _by_label([sample for sample in inspection.samples if sample.split == name])
@@ -73,14 +75,26 @@ def _shared(inspection: Inspection) -> list[dict[str, Any]]:
     ]
 
 
-def _side_rows(splits: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Bins of the pictures' longer sides, with each split's pictures and the length of the bin's bar, 0 to 100."""
-    counts = {name: {entry["most_px"]: entry["rows"] for entry in split["sides"]} for name, split in splits.items()}
+def _bin_rows(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """By title, the bins of the pictures' longer sides and of the recordings' lengths."""
+    sides = {name: {entry["most_px"]: entry["rows"] for entry in split["sides"]} for name, split in splits.items()}
+    lengths = {
+        name: {entry["most_s"] or math.inf: entry["rows"] for entry in split["recordings"]["lengths"]}
+        for name, split in splits.items()
+    }
+    return {
+        "Longer side of the pictures": _bars(sides, "pixels"),
+        "Length of the recordings": _bars(lengths, "seconds"),
+    }
+
+
+def _bars(counts: Mapping[str, Mapping[float, int]], unit: str) -> list[dict[str, Any]]:
+    """Bins up to some value, with each split's rows and the length of the bin's bar, 0 to 100."""
     bins = sorted({most for found in counts.values() for most in found})
     totals = {most: sum(found.get(most, 0) for found in counts.values()) for most in bins}
     return [
         {
-            "most_px": most,
+            "label": "more" if most == math.inf else f"up to {most:,} {unit}",
             "bar": round(100 * totals[most] / max(totals.values()), 1),
             "rows": [found.get(most, 0) for found in counts.values()],
         }
@@ -114,7 +128,7 @@ def _cell(sample: Sample) -> dict[str, Any]:
         "id": _clean(sample.id),
         "text": _clean(text),
         "label": _clean(sample.label),
-        "picture": None if sample.picture is None else _data_url(sample.picture),
+        "pictures": [_data_url(shown) for shown in (sample.picture, sample.sound) if shown is not None],
     }
 
 

@@ -16,6 +16,7 @@ from mmdist.data.duplicates import THUMB_SIDE, hash_values, looks_of, normalised
 from mmdist.data.image_header import BadImage, ImageHeader, read_header
 from mmdist.data.labels import is_blank
 from mmdist.data.prepare import image_views
+from mmdist.data.sound_look import Sounds, look_at_recordings, spectrogram
 from mmdist.data.tokenizer import Tokenizer, learn_from_texts
 from mmdist.data.values import name_values, text_values
 from mmdist.spec.data import ColumnsSpec
@@ -28,7 +29,7 @@ _SHOWN_BAD_ROWS = 20
 _SHOWN_CHARACTERS = 300
 _MANY_TOKENS = 1 << 20
 _MIX = np.uint64(0x9E3779B97F4A7C15)
-_IMAGE, _TEXT, _ID = "image", "text", "id"
+_IMAGE, _TEXT, _AUDIO, _ID = "image", "text", "audio", "id"
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,10 @@ class LookPlan:
     columns: ColumnsSpec
     first_rows: npt.NDArray[np.int64]
     """By row group, the number of its first row in the split."""
-    with_pictures: npt.NDArray[np.bool_]
-    """By row group, whether its pictures are read."""
-    decode_every: int
-    """Every so many-th row's picture is decoded."""
+    with_files: npt.NDArray[np.bool_]
+    """By row group, whether its pictures and recordings are read."""
+    decode_every: Mapping[str, int]
+    """By part, every so many-th row's picture or recording is decoded."""
     examples: int
     """Rows per label that are kept to be shown."""
     places: Mapping[str | None, int] = field(default_factory=dict)
@@ -59,6 +60,8 @@ class Example:
     picture: bytes | None
     text: str | None
     label: str | None
+    sound: npt.NDArray[np.uint8] | None = field(default=None, compare=False)
+    """The recording's spectrogram."""
 
 
 @dataclass
@@ -72,10 +75,11 @@ class GroupLook:
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     tokens: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     hashes: dict[str, tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]] = field(default_factory=dict)
-    """By `id`, `image`, `text` and `words` (normalised texts): values, and their rows."""
+    """By `id`, `image`, `text`, `audio` and `words` (normalised texts): values, and their rows."""
     looks: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]] | None = None
     pictures: int = 0
     decoded: int = 0
+    sounds: Sounds = field(default_factory=Sounds)
     bad_rows: int = 0
     bad: list[dict[str, Any]] = field(default_factory=list)
     """The first ones."""
@@ -83,7 +87,7 @@ class GroupLook:
 
 
 def look_at_group(dataset: Dataset, group: int, plan: LookPlan) -> GroupLook:
-    """Reads a row group and looks at all its ids, labels and texts, at its pictures' headers, and decodes some.
+    """Reads a row group and looks at all its ids, labels and texts, at its files' headers, and decodes some.
 
     Raises:
         DataRefusedError: where the row group cannot be read.
@@ -91,8 +95,8 @@ def look_at_group(dataset: Dataset, group: int, plan: LookPlan) -> GroupLook:
     columns, index = plan.columns, dataset.index
     look = GroupLook(int(index.rows[group]))
     wanted = [name for name in (columns.id, columns.text, columns.label) if name is not None]
-    if columns.image is not None and plan.with_pictures[group]:
-        wanted.append(columns.image)
+    if plan.with_files[group]:
+        wanted += [name for name in (columns.image, columns.audio) if name is not None]
     if not wanted:
         return look
     table = dataset.read_row_group(group, list(dict.fromkeys(wanted)))
@@ -104,7 +108,14 @@ def look_at_group(dataset: Dataset, group: int, plan: LookPlan) -> GroupLook:
     views: list[memoryview | None] = [None] * look.rows
     if columns.image is not None and columns.image in table.column_names:
         views = image_views(table.column(columns.image)).tolist()
-        _look_at_pictures(look, views, columns.image, rows, plan.decode_every, reasons)
+        _look_at_pictures(look, views, columns.image, rows, plan.decode_every[_IMAGE], reasons)
+    sounds: list[memoryview | None] = [None] * look.rows
+    if columns.audio is not None and columns.audio in table.column_names:
+        sounds = image_views(table.column(columns.audio)).tolist()
+        look.nulls[_AUDIO] += sounds.count(None)
+        _hash(look, _AUDIO, sounds, rows)
+        look.sounds, unusable = look_at_recordings(sounds, rows, decode_every=plan.decode_every[_AUDIO])
+        _note(reasons, columns.audio, unusable)
     shard = index.shard_name(group)
     first_of_shard = int(plan.first_rows[np.searchsorted(index.shard, index.shard[group])])
     names = [name or f"{shard}#{row - first_of_shard}" for name, row in zip(ids, rows.tolist(), strict=True)]
@@ -113,7 +124,7 @@ def look_at_group(dataset: Dataset, group: int, plan: LookPlan) -> GroupLook:
         column, reason = reasons[number]
         row = int(rows[number]) - first_of_shard
         look.bad.append({"shard": shard, "row": row, "id": names[number], "column": column, "reason": reason})
-    _keep_examples(look, plan, rows, names, views, texts, labels)
+    _keep_examples(look, plan, rows, names, views, texts, labels, sounds)
     return look
 
 
@@ -225,6 +236,7 @@ def _keep_examples(
     views: list[memoryview | None],
     texts: list[str | None],
     labels: list[str | None],
+    sounds: list[memoryview | None],
 ) -> None:
     places = ((rows.astype(np.uint64) + np.uint64(1)) * _MIX >> np.uint64(11)).tolist()
     kept: Counter[str | None] = Counter()
@@ -233,10 +245,12 @@ def _keep_examples(
         if kept[label] == plan.examples or places[number] >= plan.places.get(label, 1 << 64):
             continue
         kept[label] += 1
-        view, text = views[number], texts[number]
+        view, text, sound = views[number], texts[number], sounds[number]
         picture = None if view is None else bytes(view)
         text = None if text is None else text[:_SHOWN_CHARACTERS]
-        look.examples.append(Example(places[number], int(rows[number]), names[number], picture, text, label))
+        # A spectrogram is kept, not its recording, which may be large.
+        shown = None if sound is None else spectrogram(sound)
+        look.examples.append(Example(places[number], int(rows[number]), names[number], picture, text, label, shown))
 
 
 def _hash(look: GroupLook, part: str, values: list[Any], rows: npt.NDArray[np.int64]) -> None:

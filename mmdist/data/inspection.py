@@ -1,11 +1,10 @@
 """The facts of a dataset for `mmdist data inspect`: counts in full, pictures decoded within bounds."""
 
-import heapq
 import os
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,29 +13,30 @@ import numpy.typing as npt
 from mmdist.data.advice import find_problems
 from mmdist.data.dataset import Dataset, open_dataset
 from mmdist.data.decode import decode_thumbnail
-from mmdist.data.duplicates import Hashes, Looks, joined
 from mmdist.data.group_look import MAX_PIXELS, Example, GroupLook, LookPlan, look_at_group, read_headers
 from mmdist.data.image_header import BadImage
 from mmdist.data.index import is_shard_name
+from mmdist.data.inspected_split import InspectedSplit, facts_of
 from mmdist.data.leakage import Match, find_shared
 from mmdist.data.roles import check_columns
+from mmdist.data.sound_look import mean_samples
 from mmdist.errors import DataRefusedError, Place
 from mmdist.spec.data import ColumnsSpec
 from mmdist.storage import Store, open_store
 
 __all__ = ["Inspection", "Sample", "guess_columns", "inspect_dataset"]
 
+_PARTS = ("id", "image", "text", "audio", "label")
 _SPLITS = ("train", "validation", "test")
 _NO_SPLITS = ("quarantine",)
-_PICTURE_BYTES = 4 * 1024**3
-_DECODED_PIXELS = 10**9
+_FILE_BYTES = 4 * 1024**3
+_DECODED_UNITS = 10**9
+"""Pixels, or samples, that are decoded of a split."""
 _LEAST_DECODED = 1000
 _MOST_DECODED = 250_000
 _EXAMPLES = 6
 _SHOWN_LABELS = 40
 _WITHOUT_LABELS = 48
-_KEPT_LABELS = 1000
-_SHOWN_BAD_ROWS = 20
 _SAMPLED_SIDE = 128
 _THREADS = 8
 
@@ -50,6 +50,8 @@ class Sample:
     picture: npt.NDArray[np.uint8] | None
     text: str | None
     label: str | None
+    sound: npt.NDArray[np.uint8] | None = None
+    """The recording's spectrogram, uint8 (48, 96)."""
 
 
 @dataclass(frozen=True)
@@ -63,49 +65,9 @@ class Inspection:
     """Rows that two splits share, with both sides."""
 
 
-@dataclass
-class _Split:
-    name: str
-    dataset: Dataset
-    hashes: dict[str, Hashes] = field(default_factory=dict)
-    looks: Looks = field(default_factory=Looks)
-    labels: Counter[str] = field(default_factory=Counter)
-    nulls: Counter[str] = field(default_factory=Counter)
-    formats: Counter[str] = field(default_factory=Counter)
-    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
-    tokens: list[npt.NDArray[np.int64]] = field(default_factory=list)
-    bad: list[dict[str, Any]] = field(default_factory=list)
-    bad_rows: int = 0
-    pictures: int = 0
-    decoded: int = 0
-    examples: dict[str | None, list[tuple[int, Example]]] = field(default_factory=dict)
-    """By label, a heap of those first in the drawn order, the last of them on top."""
-    places: dict[str | None, int] = field(default_factory=dict)
-
-    def add(self, look: GroupLook, limit: int) -> None:
-        for part, (values, rows) in look.hashes.items():
-            self.hashes.setdefault(part, Hashes()).add(values, rows)
-        if look.looks is not None:
-            self.looks.add(*look.looks)
-        self.tokens.append(look.tokens)
-        for name in ("labels", "nulls", "formats", "sizes"):
-            getattr(self, name).update(getattr(look, name))
-        for name in ("pictures", "decoded", "bad_rows"):
-            setattr(self, name, getattr(self, name) + getattr(look, name))
-        self.bad.extend(look.bad[: _SHOWN_BAD_ROWS - len(self.bad)])
-        for example in look.examples:
-            if example.label not in self.examples and len(self.examples) == _KEPT_LABELS:
-                continue
-            kept = self.examples.setdefault(example.label, [])
-            push = heapq.heappush if len(kept) < limit else heapq.heappushpop
-            push(kept, (-example.place, example))
-            if len(kept) == limit:
-                self.places[example.label] = -kept[0][0]
-
-
 def guess_columns(dataset: Dataset) -> ColumnsSpec:
     """The parts whose canonical names the dataset has as columns."""
-    return ColumnsSpec(**{part: part for part in ("id", "image", "text", "label") if part in dataset.schema.names})
+    return ColumnsSpec(**{part: part for part in _PARTS if part in dataset.schema.names})
 
 
 def inspect_dataset(
@@ -117,26 +79,26 @@ def inspect_dataset(
 ) -> Inspection:
     """Looks through a dataset's splits, or through one folder of shards.
 
-    Ids, labels and texts are read in full. Pictures are hashed and judged by their headers, in full up to 4 GiB per
-    split and by evenly spaced row groups beyond. Evenly spaced ones are decoded, to find those that cannot be and
-    those that nearly look alike: as many as make 10^9 pixels per split, but 1,000 to 250,000.
+    Ids, labels and texts are read in full. Pictures and recordings are hashed and judged by their headers, in full up
+    to 4 GiB per split and by evenly spaced row groups beyond. Evenly spaced ones are decoded, to find those that cannot
+    be and pictures that nearly look alike: as many as make 10^9 pixels, or samples, per split, but 1,000 to 250,000.
 
     Args:
         path: The dataset, or one folder of shards, local or remote.
         columns: Which column plays which part; by default, by the columns' names.
         progress: Called with the rows looked at and the rows in all.
-        everything: Whether all pictures are read and decoded, however many there are.
+        everything: Whether all pictures and recordings are read and decoded, however many there are.
 
     Raises:
         DataRefusedError: where a folder holds no shards that can be read.
         JobFileError: where there is no such column.
     """
-    splits = [_Split(name, open_dataset(url)) for name, url in _split_folders(path)]
+    splits = [InspectedSplit(name, open_dataset(url)) for name, url in _split_folders(path)]
     chosen = columns or guess_columns(splits[0].dataset)
     if not any(chosen.model_dump().values()):
         raise DataRefusedError(
             "no column has the name of a part",
-            expected="columns named id, image, text or label",
+            expected=f"columns named {', '.join(_PARTS[:-1])} or {_PARTS[-1]}",
             received=", ".join(splits[0].dataset.schema.names),
             place=Place(file=splits[0].dataset.store.url),
             remedy="name them: --columns image=COLUMN --columns label=COLUMN",
@@ -155,7 +117,7 @@ def inspect_dataset(
         "path": path,
         "columns": chosen.model_dump(),
         "rows": total,
-        "splits": {split.name: _facts(split) for split in splits},
+        "splits": {split.name: facts_of(split) for split in splits},
         "shared": [match.to_json() for match in matches],
     }
     facts["findings"] = find_problems(facts)
@@ -185,13 +147,13 @@ def _has_shards(store: Store, folder: str) -> bool:
     return any(not entry.is_folder and is_shard_name(entry.path.rpartition("/")[2]) for entry in entries)
 
 
-def _look_through(split: _Split, columns: ColumnsSpec, *, everything: bool) -> Iterator[int]:
+def _look_through(split: InspectedSplit, columns: ColumnsSpec, *, everything: bool) -> Iterator[int]:
     dataset = split.dataset
     plan = LookPlan(
         columns=columns,
         first_rows=dataset.index.first_rows,
-        with_pictures=_picture_groups(dataset.index.bytes, everything=everything),
-        decode_every=1 if everything else _decode_every(dataset, columns.image),
+        with_files=_file_groups(dataset.index.bytes, everything=everything),
+        decode_every={"image": 1, "audio": 1} if everything else _decode_every(dataset, columns),
         examples=_EXAMPLES if columns.label is not None else _WITHOUT_LABELS,
         places=split.places,
     )
@@ -209,31 +171,37 @@ def _look_through(split: _Split, columns: ColumnsSpec, *, everything: bool) -> I
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _add_next(split: _Split, under_way: "deque[Future[GroupLook]]", plan: LookPlan) -> int:
+def _add_next(split: InspectedSplit, under_way: "deque[Future[GroupLook]]", plan: LookPlan) -> int:
     look = under_way.popleft().result()
     split.add(look, plan.examples)
     return look.rows
 
 
-def _picture_groups(sizes: npt.NDArray[np.int64], *, everything: bool) -> npt.NDArray[np.bool_]:
+def _file_groups(sizes: npt.NDArray[np.int64], *, everything: bool) -> npt.NDArray[np.bool_]:
     total = int(sizes.sum())
-    if total <= _PICTURE_BYTES or everything:
+    if total <= _FILE_BYTES or everything:
         return np.ones(len(sizes), np.bool_)
     chosen = np.zeros(len(sizes), np.bool_)
-    count = max(1, len(sizes) * _PICTURE_BYTES // total)
+    count = max(1, len(sizes) * _FILE_BYTES // total)
     chosen[np.linspace(0, len(sizes) - 1, count).astype(np.int64)] = True
     return chosen
 
 
-def _decode_every(dataset: Dataset, image: str | None) -> int:
-    """Spaces the pictures that are decoded so that they come to so many pixels, judged by the first row group."""
-    headers = read_headers(dataset, 0, image) if image is not None else []
-    pixels = float(np.mean([header.pixels for header in headers])) if headers else 1.0
-    decoded = min(max(_LEAST_DECODED, int(_DECODED_PIXELS / max(pixels, 1.0))), _MOST_DECODED)
-    return max(1, -(-dataset.rows // decoded))
+def _decode_every(dataset: Dataset, columns: ColumnsSpec) -> dict[str, int]:
+    """Spaces the files that are decoded so that they come to so many units, judged by the first row group."""
+    headers = read_headers(dataset, 0, columns.image) if columns.image is not None else []
+    units = {
+        "image": float(np.mean([header.pixels for header in headers])) if headers else 1.0,
+        "audio": mean_samples(dataset, columns.audio) if columns.audio is not None else 1.0,
+    }
+    spacing = {}
+    for part, size in units.items():
+        decoded = min(max(_LEAST_DECODED, int(_DECODED_UNITS / max(size, 1.0))), _MOST_DECODED)
+        spacing[part] = max(1, -(-dataset.rows // decoded))
+    return spacing
 
 
-def _samples(split: _Split) -> Iterator[Sample]:
+def _samples(split: InspectedSplit) -> Iterator[Sample]:
     shown = sorted(split.examples, key=lambda label: (-split.labels.get(label or "", 0), label or ""))
     for label in shown[:_SHOWN_LABELS]:
         for _, example in sorted(split.examples[label], key=lambda entry: -entry[0]):
@@ -247,46 +215,4 @@ def _sample(split: str, example: Example) -> Sample:
             picture = decode_thumbnail(example.picture, _SAMPLED_SIDE, max_pixels=MAX_PIXELS)
         except BadImage:
             picture = None  # it is among the bad rows where it was decoded to be judged
-    return Sample(split, example.id, picture, example.text, example.label)
-
-
-def _facts(split: _Split) -> dict[str, Any]:
-    index = split.dataset.index
-    shard_bytes = np.bincount(index.shard, weights=index.bytes).astype(np.int64)
-    return {
-        "rows": split.dataset.rows,
-        "bytes": int(index.bytes.sum()),
-        "shards": len(index.shards),
-        "row_groups": len(index),
-        "rows_per_group": _spread(index.rows),
-        "bytes_per_group": _spread(index.bytes),
-        "bytes_per_shard": _spread(shard_bytes),
-        "labels": dict(sorted(split.labels.items())),
-        "nulls": dict(split.nulls),
-        "tokens": _spread(joined(split.tokens, np.int64)),
-        "formats": dict(split.formats.most_common()),
-        "sizes": [{"height": h, "width": w, "rows": n} for (h, w), n in split.sizes.most_common(10)],
-        "sides": _side_histogram(split.sizes),
-        "heights": _spread(np.array([height for height, _ in split.sizes.elements()], np.int64)),
-        "widths": _spread(np.array([width for _, width in split.sizes.elements()], np.int64)),
-        "pictures_looked_at": split.pictures,
-        "pictures_decoded": split.decoded,
-        "repeated": {part: split.hashes.get(part, Hashes()).repeated for part in ("id", "image", "text")},
-        "bad_rows": split.bad_rows,
-        "bad_rows_shown": split.bad,
-    }
-
-
-def _side_histogram(sizes: Counter[tuple[int, int]]) -> list[dict[str, int]]:
-    """Pictures by their longer side, in bins up to powers of two."""
-    bins: Counter[int] = Counter()
-    for (height, width), rows in sizes.items():
-        bins[1 << max(0, max(height, width) - 1).bit_length()] += rows
-    return [{"most_px": most, "rows": rows} for most, rows in sorted(bins.items())]
-
-
-def _spread(values: npt.NDArray[np.int64]) -> dict[str, int] | None:
-    if not len(values):
-        return None
-    low, median, high, most = np.percentile(values, (0, 50, 95, 100), method="nearest").tolist()
-    return {"least": int(low), "median": int(median), "p95": int(high), "most": int(most)}
+    return Sample(split, example.id, picture, example.text, example.label, example.sound)

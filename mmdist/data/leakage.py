@@ -10,6 +10,7 @@ from mmdist.data.dataset import Dataset
 from mmdist.data.duplicates import Hashes, Looks, Pairs, near_pictures, same_values
 from mmdist.data.group_look import Example
 from mmdist.data.prepare import image_views
+from mmdist.data.sound_look import spectrogram
 from mmdist.data.values import name_values, text_values
 from mmdist.spec.data import ColumnsSpec
 
@@ -19,7 +20,8 @@ SplitMarks = tuple[str, Dataset, dict[str, Hashes], Looks]
 """A split's name, its rows, their hashes by part, and what its pictures look like."""
 
 _SHOWN_PAIRS = 3
-_PARTS = ("id", "image", "text")
+_PARTS = ("id", "image", "text", "audio")
+_NEAR = ("image", "text")
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Match:
     """What a split shares with an earlier one, in one part."""
 
     part: str
-    """`id`, `image` or `text`."""
+    """`id`, `image`, `text` or `audio`."""
     is_near: bool
     """Whether the pictures nearly look alike, or the texts are equal but for case, punctuation and spacing."""
     split: str
@@ -75,7 +77,7 @@ def find_shared(splits: Sequence[SplitMarks], columns: ColumnsSpec) -> list[Matc
             for part in _PARTS:
                 same = _same(mine, theirs, part)
                 found.append(_match(part, mine, theirs, same, columns, is_near=False))
-                if part == "id":
+                if part not in _NEAR:
                     continue
                 near = near_pictures(mine[3], theirs[3]) if part == "image" else _same(mine, theirs, "words")
                 found.append(_match(part, mine, theirs, _without(near, same), columns, is_near=True))
@@ -110,11 +112,13 @@ def _match(
 def _read(dataset: Dataset, row: int, columns: ColumnsSpec) -> Example:
     index = dataset.index
     group = int(np.searchsorted(index.first_rows, row, side="right")) - 1
-    names = [name for name in (columns.id, columns.image, columns.text, columns.label) if name is not None]
+    parts = (columns.id, columns.image, columns.text, columns.audio, columns.label)
+    names = [name for name in parts if name is not None]
     table = dataset.read_row_group(group, list(dict.fromkeys(names))).slice(row - int(index.first_rows[group]), 1)
     first_of_shard = int(index.first_rows[np.searchsorted(index.shard, index.shard[group])])
     name = None if columns.id is None else name_values(table.column(columns.id))[0][0]
     view = None if columns.image is None else image_views(table.column(columns.image))[0]
+    sound = None if columns.audio is None else image_views(table.column(columns.audio))[0]
     return Example(
         place=0,
         row=row,
@@ -122,4 +126,5 @@ def _read(dataset: Dataset, row: int, columns: ColumnsSpec) -> Example:
         picture=None if view is None else bytes(view),
         text=None if columns.text is None else text_values(table.column(columns.text))[0][0],
         label=None if columns.label is None else name_values(table.column(columns.label))[0][0],
+        sound=None if sound is None else spectrogram(sound),
     )

@@ -74,6 +74,7 @@ def test_lines_are_wrapped_below_their_titles() -> None:
         "labels": {f"label-{number}": 1 for number in range(20)},
         "pictures_looked_at": 0,
         "heights": None,
+        "recordings": {"looked_at": 0},
         "nulls": {},
         "bad_rows": 0,
     }

@@ -13,6 +13,7 @@ from mmdist.data.contact_sheet import render_contact_sheet
 from mmdist.data.decode import BadImage, decode_thumbnail
 from mmdist.data.duplicates import NEAR_LEVELS
 from mmdist.data.inspection import Inspection, inspect_dataset
+from mmdist.data.sound_look import Sounds
 from mmdist.errors import DataRefusedError, JobFileError
 from mmdist.spec.data import ColumnsSpec
 
@@ -108,7 +109,7 @@ def test_one_folder_of_shards_and_chosen_columns(folder: Path) -> None:
 
 
 def test_pictures_are_sampled_beyond_the_cap_and_it_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmdist.data.inspection._PICTURE_BYTES", 6000)
+    monkeypatch.setattr("mmdist.data.inspection._FILE_BYTES", 6000)
     facts = inspect_dataset(str(folder / "train")).facts
     looked_at = facts["splits"]["train"]["pictures_looked_at"]
     assert 0 < looked_at < 26
@@ -198,7 +199,7 @@ def test_decodes_evenly_spaced_pictures_unless_asked_for_all(tmp_path: Path, mon
     rows = [(f"t{n}", shade(n), b"text", "a") for n in range(30)]
     rows[7] = ("cut", shade(7)[:-40], b"text", "a")
     write_split(tmp_path / "train", rows)
-    monkeypatch.setattr("mmdist.data.inspection._DECODED_PIXELS", 0)
+    monkeypatch.setattr("mmdist.data.inspection._DECODED_UNITS", 0)
     monkeypatch.setattr("mmdist.data.inspection._LEAST_DECODED", 10)
     facts = inspect_dataset(str(tmp_path)).facts
     assert (facts["splits"]["train"]["pictures_decoded"], facts["splits"]["train"]["bad_rows"]) == (10, 0)
@@ -268,10 +269,11 @@ def groups(rows: int, most_bytes: int, count: int) -> dict[str, object]:
     return {
         "rows": rows * count,
         "bad_rows": 0,
-        "repeated": {"id": 0, "image": 0, "text": 0},
+        "repeated": {"id": 0, "image": 0, "text": 0, "audio": 0},
         "pictures_looked_at": 0,
         "pictures_decoded": 0,
         "formats": {},
+        "recordings": Sounds().facts(),
         "tokens": None,
         "shards": 1,
         "bytes_per_shard": spread,
