@@ -17,8 +17,9 @@ JOBS = sorted((Path(__file__).parents[3] / "jobs").glob("*.yaml"))
 def test_jobs_of_the_repository_load(path: Path) -> None:
     spec = load_job(path).spec
     task = spec.task.type if isinstance(spec, TrainJob) else ""
-    names = (spec.kind, task, *(("pretrained",) if "weights:" in path.read_text() else ()))
-    assert path.stem in names, "a job of jobs/ is named after its kind, after its task, or after what it starts from"
+    read = spec.data.columns.modalities if isinstance(spec, TrainJob) else ()
+    names = (spec.kind, task, *read[: len(read) == 1], *(("pretrained",) if "weights:" in path.read_text() else ()))
+    assert path.stem in names, "a job of jobs/ is named after its kind, its task, all that it reads, or its start"
 
 
 TOKENS = [
