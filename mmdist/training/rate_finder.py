@@ -29,7 +29,7 @@ _KEPT = 0.9
 _RISEN = 4.0
 """Times the lowest loss at which a sweep is over."""
 _FIRST_STEPS = 5
-"""Steps before a fall can be told from the noise of the first batches."""
+"""Steps before a fall can be told from the noise of the first batches, over which the mean has nothing to run yet."""
 _MOST_OF_LOWEST = 0.1
 """Share of the rate with the lowest loss that is suggested at most: there the loss is about to rise."""
 _LEAST_FALL = 0.02
@@ -89,7 +89,9 @@ def judge(rates: Sequence[float], losses: Sequence[float], *, diverged: bool) ->
         )
     slopes = np.gradient(smoothed, np.log(np.array(rates)))
     below = np.array(rates) <= rates[lowest] * _MOST_OF_LOWEST
-    if not below.any():  # the sweep began too late to tell more
+    if below[_FIRST_STEPS:].any():
+        below[:_FIRST_STEPS] = False
+    elif not below.any():  # the sweep began too late to tell more
         below[0] = True
     steepest = int(np.argmin(np.where(below, slopes, np.inf)))
     return Sweep(

@@ -48,6 +48,11 @@ def test_no_more_than_a_tenth_of_the_rate_with_the_lowest_loss_is_suggested() ->
     assert 0.05 * found.lowest < found.suggested <= 0.1 * found.lowest
 
 
+def test_a_hard_first_batch_suggests_nothing() -> None:
+    losses = curve(-3.0, -0.5)
+    assert judge(RATES, [losses[0] + 1.0, *losses[1:]], diverged=False).suggested > RATES[5]
+
+
 @pytest.mark.parametrize("losses", [[], [2.0] * 4, [2.0] * STEPS, np.linspace(2, 5, STEPS).tolist()])
 def test_a_loss_that_never_falls_suggests_nothing(losses: list[float]) -> None:
     with pytest.raises(TrainingFailedError, match="the loss did not fall at any learning rate"):
