@@ -1,6 +1,7 @@
 """Encoded pictures to pixels, straight into the batch's array. The header is judged before a pixel is decoded."""
 
 import io
+import math
 import re
 from collections.abc import Iterable
 
@@ -9,6 +10,7 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image
 
+from mmdist.data.image_buffers import misaligned
 from mmdist.data.image_header import BadImage, ImageHeader, read_header
 
 __all__ = ["BadImage", "decode_image", "decode_images", "decode_thumbnail"]
@@ -17,6 +19,8 @@ _EXIF_ORIENTATION = 0x0112
 _FUNCTION_NAME = re.compile(r"^\w+\(\): ")
 _WHITE = (255, 255, 255, 255)
 _SHRINK_RESERVE = 2
+_MOST_COPIED_BYTES = 64 * 1024
+"""Pixels of a picture, in bytes, up to which decoding beside the batch and copying is faster: see `misaligned`."""
 _SIMPLE_JPEG_COMPONENTS = (1, 3)
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -65,18 +69,23 @@ def decode_images(
     """
     bad = []
     fits, start = False, b""
+    shape = out.shape[1:]
+    beside = misaligned(shape) if math.prod(shape) <= _MOST_COPIED_BYTES else None
     for place, data in wanted:
         try:
             # Copying the bytes and comparing them is faster than comparing a view of them.
             if not start or bytes(data[: len(start)]) != start:
                 start = b""
                 header = read_header(data)
-                fits = _fits(header, out.shape[1:3], max_pixels)
+                fits = _fits(header, shape[:2], max_pixels)
                 start = bytes(data[: header.size_bytes])
-            if fits:
+            if not fits:
+                _decode(data, header, out[place], max_pixels)
+            elif beside is None:
                 _decode_fitting(data, out[place])
             else:
-                _decode(data, header, out[place], max_pixels)
+                _decode_fitting(data, beside)
+                out[place] = beside
         except BadImage as error:
             bad.append((place, str(error)))
     return bad

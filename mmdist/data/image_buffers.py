@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ALIGNMENT_BYTES", "ImageBuffers"]
+__all__ = ["ALIGNMENT_BYTES", "ImageBuffers", "misaligned"]
 
 ALIGNMENT_BYTES = 64
 """Each array begins at a multiple of it: tensor libraries take such memory as it is, and copy any other."""
+_MISALIGNED_BYTES = 8
 
 
 class ImageBuffers:
@@ -38,10 +39,23 @@ class ImageBuffers:
         return np.asarray(_Loan(memory, self._idle))
 
 
+def misaligned(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """A fresh array, uint8, that begins 8 bytes behind a multiple of the alignment.
+
+    The JPEG decoder writes the rows of pictures that are aligned to 16 or 32 bytes past the caches, and waits for the
+    memory after each row; other rows it leaves in the caches.
+    """
+    return _placed(shape, _MISALIGNED_BYTES)
+
+
 def _aligned(shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    return _placed(shape, 0)
+
+
+def _placed(shape: tuple[int, ...], offset_bytes: int) -> npt.NDArray[np.uint8]:
     size = math.prod(shape)
-    memory = np.empty(size + ALIGNMENT_BYTES, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT_BYTES
+    memory = np.empty(size + ALIGNMENT_BYTES + offset_bytes, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT_BYTES + offset_bytes
     return memory[start : start + size].reshape(shape)
 
 

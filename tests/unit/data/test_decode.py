@@ -6,6 +6,7 @@ import numpy as np
 import pictures
 import pyarrow as pa
 import pytest
+import simplejpeg
 from pictures import SIDE, encoded, jpeg, pixels
 from PIL import Image
 
@@ -240,6 +241,17 @@ def test_pictures_that_share_a_header_are_decoded_as_each_alone() -> None:
             assert bad[place] == str(raised.value)
         else:
             assert np.array_equal(out[place], decode(value))
+
+
+@pytest.mark.parametrize("side", [16, 147, 148, 160])
+def test_pictures_decoded_beside_the_batch_are_those_decoded_in_it(side: int) -> None:
+    rng = np.random.default_rng(side)
+    data = [jpeg(rng.integers(0, 256, (side, side, 3), np.uint8)) for _ in range(3)]
+    out = np.zeros((4, side, side, 3), np.uint8)
+    wanted = [(0, data[0]), (1, b"bad"), (2, data[1]), (3, data[2])]
+    assert [place for place, _ in decode_images(wanted, out, max_pixels=1_000_000)] == [1]
+    for place, value in zip((0, 2, 3), data, strict=True):
+        assert np.array_equal(out[place], simplejpeg.decode_jpeg(value, "RGB"))
 
 
 def test_a_header_says_how_far_it_was_read() -> None:

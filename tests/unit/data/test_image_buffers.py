@@ -2,7 +2,7 @@ import gc
 
 import numpy as np
 
-from mmdist.data.image_buffers import ImageBuffers
+from mmdist.data.image_buffers import ALIGNMENT_BYTES, ImageBuffers, misaligned
 
 SHAPE = (2, 3, 3, 3)
 
@@ -29,3 +29,11 @@ def test_no_more_is_kept_than_asked_for_and_no_other_shape() -> None:
     assert len(buffers._idle) == 1
     assert buffers.take((5, 3, 3, 3)).shape == (5, 3, 3, 3)
     assert ImageBuffers(0).take(SHAPE).flags.writeable
+
+
+def test_misaligned_memory_is_misaligned_for_every_vector() -> None:
+    for _ in range(8):
+        array = misaligned(SHAPE)
+        assert (array.shape, array.dtype, array.flags.c_contiguous) == (SHAPE, np.uint8, True)
+        assert array.ctypes.data % 16 == 8
+        assert ImageBuffers(0).take(SHAPE).ctypes.data % ALIGNMENT_BYTES == 0
