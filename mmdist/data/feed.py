@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +61,7 @@ class GroupReader:
         """Seconds that batches have waited for a row group."""
         self._collator = collator
         self._pool = pool
+        self._held: WeakValueDictionary[int, Future[RowBlock]] = WeakValueDictionary()
         self._hashed = dataset.hashed_columns(collator.read_columns)
         self._columns = list(dataset.columns_to_read(collator.read_columns))
         self._lock = threading.Lock()
@@ -70,8 +72,14 @@ class GroupReader:
         """A block of no rows, with the columns that every block has."""
 
     def start(self, group: int) -> "Future[RowBlock]":
-        """Starts to read a row group."""
-        return self._pool.submit(self._read, group)
+        """Starts to read a row group, unless somebody still holds what this gave before.
+
+        So two lanes between which a small dataset's row group is cut read it once.
+        """
+        reading = self._held.get(group)
+        if reading is None:
+            self._held[group] = reading = self._pool.submit(self._read, group)
+        return reading
 
     def wait(self, reading: "Future[RowBlock]") -> RowBlock:
         """The rows of a row group, once they are read. Raises what reading raised."""
@@ -155,6 +163,7 @@ class _Lane:
         self._reader = reader
         self._window: LaneWindow | None = None
         self._position = 0
+        self._reading: dict[int, Future[RowBlock]] = {}
         self._rows: dict[int, RowBlock] = {}
         self._ahead: tuple[LaneWindow, int, dict[int, Future[RowBlock]]] | None = None
         self._read_ahead()
@@ -169,11 +178,11 @@ class _Lane:
         """Rows in order, at most so many and at least one: blocks, numbers in them, places. None at the end."""
         while self._window is None or self._position == len(self._window):
             # Let go of the old window before the next one is waited for.
-            self._window, self._rows = None, {}
+            self._window, self._reading, self._rows = None, {}, {}
             if self._ahead is None:
                 return None
-            self._window, self._position, reading = self._ahead
-            self._rows = {group: self._reader.wait(future) for group, future in reading.items()}
+            self._window, self._position, self._reading = self._ahead
+            self._rows = {group: self._reader.wait(future) for group, future in self._reading.items()}
             self._ahead = None
             self._read_ahead()
         part = slice(self._position, self._position + most)

@@ -245,3 +245,22 @@ def test_scan_takes_a_range_of_row_groups(dataset: Dataset) -> None:
     with scan(dataset, collator(), 5, groups=groups) as stream:
         rows = np.concatenate([batch.row for batch in stream])
     assert rows[rows >= 0].tolist() == list(range(first, last))
+
+
+def test_lanes_that_share_a_row_group_read_it_once(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    whole = Dataset.read_row_group
+
+    def counting(self: Dataset, group: int, columns: list[str]) -> pa.Table:
+        read.append(group)
+        return whole(self, group, columns)
+
+    monkeypatch.setattr(Dataset, "read_row_group", counting)
+    plan = plan_of(dataset, LanesOrderSpec(lanes=32), batch=32)
+    wanted = [group for lane in range(32) for window, _ in plan.lane_windows(lane) for group in window.groups.tolist()]
+    assert len(wanted) > len(set(wanted))
+    batches(dataset, plan)
+    assert sorted(read) == sorted(set(wanted))
+    read.clear()
+    batches(dataset, plan)
+    assert sorted(read) == sorted(set(wanted)), "what one stream has read is not kept for the next"
