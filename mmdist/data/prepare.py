@@ -179,7 +179,8 @@ def _note_empty_rows(
     absent = np.ones(count, np.bool_)
     parts: list[tuple[str, str]] = []
     if images is not None:
-        absent &= images == None  # noqa: E711 - elementwise
+        # One by one: numpy would have each view compare itself.
+        absent &= np.fromiter((image is None for image in images.tolist()), np.bool_, count)
         parts.append((columns.image or "", "no picture (null)"))
     if text_present is not None:
         absent &= ~text_present
