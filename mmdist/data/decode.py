@@ -1,4 +1,4 @@
-"""Encoded pictures to pixels, straight into the batch's array. The header is judged before a pixel is decoded."""
+"""Encoded pictures to pixels, into the batch's array. The header is judged before a pixel is decoded."""
 
 import io
 import math
