@@ -10,21 +10,14 @@ of others. Numbers go to stdout as a table, progress to stderr.
 """
 
 import argparse
-import hashlib
 import json
 import statistics
-import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import yaml
-
-from mmdist.spec.dump import dump_job
-from mmdist.spec.job import TrainJob
-from mmdist.spec.load import load_job
+from trainings import Trained, in_own_process, right_rows, train
 
 ABLATION = Path(__file__).parents[1] / "jobs" / "ablation" / "regularization.yaml"
 OF_THE_JOB = "the job as it is"
@@ -42,7 +35,7 @@ def main() -> None:
     parser.add_argument("--run", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run is not None:
-        print(json.dumps(train(Path(options.run))))
+        print(json.dumps(judge(train(Path(options.run)))))
         return
     ablation = yaml.safe_load(ABLATION.read_text(encoding="utf-8"))
     variants = {name: [*ablation["without"], *changes] for name, changes in ablation["measures"].items()}
@@ -52,10 +45,11 @@ def main() -> None:
     print("| measure | train | validation | test | gap (train - test) | test, mean over labels | epochs | seconds |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in wanted:
-        rows = [
-            in_own_process(options.job, [*variants[name], *given, f"seed={seed}"], f"{name}, seed {seed}")
-            for seed in range(options.first_seed, options.first_seed + options.seeds)
-        ]
+        rows = []
+        for seed in range(options.first_seed, options.first_seed + options.seeds):
+            title = f"{name}, seed {seed}"
+            rows.append(in_own_process(__file__, options.job, [*variants[name], *given, f"seed={seed}"], title))
+            print(title, rows[-1], file=sys.stderr, flush=True)
         mean = {key: statistics.mean(row[key] for row in rows) for key in rows[0]}
         gap = mean["train"] - mean["test"]
         print(
@@ -65,70 +59,16 @@ def main() -> None:
         )
 
 
-def in_own_process(path: str, changes: list[str], name: str) -> dict[str, float]:
-    """Accuracies by split, epochs and seconds of one training."""
-    job = load_job(path, changes).spec
-    assert isinstance(job, TrainJob)
-    with tempfile.TemporaryDirectory(prefix="mmdist-regularization-") as folder:
-        text = dump_job(job).encode()
-        Path(folder, "job.yaml").write_bytes(text)
-        Path(folder, "job.sha256").write_text(hashlib.sha256(text).hexdigest())
-        words = [sys.executable, __file__, "--run", folder]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{name}: {done.stderr[-2000:]}")
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    print(name, found, file=sys.stderr, flush=True)
-    return found
-
-
-def train(run: Path) -> dict[str, float]:
-    """Trains the job of a run directory, in this process, and judges its model."""
-    begun_s = time.monotonic()
-    from mmdist.training.worker import train_worker
-
-    train_worker({"run_url": str(run), "attempt": 1})
-
-    from mmdist.evaluation.history import read_history
-    from mmdist.models import load_artifact
-    from mmdist.models.build import make_predict_fn
-    from mmdist.spec.load import parse_resolved
-    from mmdist.storage import open_store
-    from mmdist.training.prepare import prepare
-
-    store = open_store(str(run))
-    job = parse_resolved(store.read_bytes("job.yaml"))
-    assert isinstance(job, TrainJob)
-    seconds = time.monotonic() - begun_s
-    data = prepare(job, store, threads=2, is_chief=False, on_progress=lambda *_: None)
-    artifact = load_artifact(store, "model")
-    predict = make_predict_fn(artifact.build(), artifact.build_task())
-    splits = {"train": data.train, "validation": data.validation, "test": data.test}
-    found = {name: accuracies(predict, split, data.collator) for name, split in splits.items() if split is not None}
-    history, _ = read_history(store)
+def judge(trained: Trained) -> dict[str, float]:
+    """Accuracies by split, of the test split also as the mean over the labels; epochs and seconds."""
+    found = {name: right_rows(trained, name) for name in trained.splits}
+    is_right, label = found["test"]
     return {
-        **{name: of_rows for name, (of_rows, _) in found.items()},
-        "by label": found["test"][1],
-        "epochs": float(len(history)),
-        "seconds": seconds,
+        **{name: float(of_rows.mean()) for name, (of_rows, _) in found.items()},
+        "by label": float(np.mean([is_right[label == each].mean() for each in np.unique(label)])),
+        "epochs": float(trained.epochs),
+        "seconds": trained.seconds,
     }
-
-
-def accuracies(predict: Any, dataset: Any, collator: Any) -> tuple[float, float]:
-    """Share of a split's rows whose most likely label is theirs; and the mean over the labels of that share."""
-    import numpy as np
-
-    from mmdist.data.stream import scan
-
-    right, labels = [], []
-    with scan(dataset, collator, 256) as batches:
-        for batch in batches:
-            answers = predict(batch.inputs())["probabilities"].argmax(axis=1)
-            counts = batch.mask > 0
-            right.append((answers == batch.label)[counts])
-            labels.append(batch.label[counts])
-    is_right, label = np.concatenate(right), np.concatenate(labels)
-    return float(is_right.mean()), float(np.mean([is_right[label == each].mean() for each in np.unique(label)]))
 
 
 if __name__ == "__main__":
