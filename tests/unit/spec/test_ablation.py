@@ -1,4 +1,4 @@
-"""The ablation of jobs/ fits the demo job, and takes out of it what it says."""
+"""The ablations of jobs/ fit the demo job, and change of it what they say."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from mmdist.spec.load import load_job
 
 JOBS = Path(__file__).parents[3] / "jobs"
 ABLATION = yaml.safe_load((JOBS / "ablation" / "regularization.yaml").read_text())
+MISSING = yaml.safe_load((JOBS / "ablation" / "missing_modality.yaml").read_text())
 
 
 def measures_of(job) -> dict[str, object]:
@@ -49,3 +50,18 @@ def test_each_measure_changes_one_thing(without, name) -> None:
     job = load_job(JOBS / "train.yaml", [*ABLATION["without"], *ABLATION["measures"][name]]).spec
     found = measures_of(job)
     assert sum(found[part] != without[part] for part in without) == 1
+
+
+@pytest.mark.parametrize("name", MISSING["trainings"])
+def test_trainings_for_missing_modalities_differ_as_they_say(name) -> None:
+    job = load_job(JOBS / "train.yaml", [*MISSING["always"], *MISSING["trainings"][name]]).spec
+    read = {modality for modality in ("image", "text") if getattr(job.data.columns, modality)}
+    assert read == {"picture alone": {"image"}, "text alone": {"text"}}.get(name, {"image", "text"})
+    assert bool(job.model.modality_dropout) == (name == "prepared")
+
+
+def test_trainings_for_missing_modalities_do_not_depend_on_the_job() -> None:
+    other = ["model.image={type: vit}", "model.fusion={type: gated}", "model.modality_dropout=0.5", "train.epochs=3"]
+    other += ["data.text={tokens: 3}", "train.optimizer={type: sgd}", "task.label_smoothing=0.1"]
+    jobs = [load_job(JOBS / "train.yaml", [*changes, *MISSING["always"]]).spec for changes in ([], other)]
+    assert jobs[0] == jobs[1]
