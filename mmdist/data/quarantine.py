@@ -1,6 +1,7 @@
 """Rows that were set aside: written into the run with their reasons, and counted against the job's budget."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -11,7 +12,7 @@ from mmdist.data.batches import BadRow
 from mmdist.errors import BadRowsError
 from mmdist.storage import Store
 
-__all__ = ["QUARANTINE_SCHEMA", "BadRowBudget", "QuarantineWriter", "rows_borne"]
+__all__ = ["QUARANTINE_SCHEMA", "BadRowBudget", "QuarantineWriter", "drop_torn", "rows_borne"]
 
 _COLUMNS: dict[str, pa.DataType] = {
     "shard": pa.string(),
@@ -22,6 +23,7 @@ _COLUMNS: dict[str, pa.DataType] = {
 }
 QUARANTINE_SCHEMA = pa.schema(_COLUMNS)
 _FOLDER = "quarantine"
+_OF_WORKER = re.compile(r"quarantine/(\d{4,})-worker-\d+\.(\d+)-.+\.parquet")
 _ROWS_PER_FILE = 1000
 _FIRST_REASONS = 3
 
@@ -77,6 +79,30 @@ class QuarantineWriter:
         self._run.write_bytes(path, memoryview(sink.getvalue()))
         self.paths.append(path)
         self._next += 1
+
+
+def drop_torn(run: Store, *, attempt: int, restart: int) -> None:
+    """Deletes the files that a worker of an earlier group was killed over, for no reader of the folder can pass them.
+
+    Nothing is lost: rows are written before the checkpoint that counts them, so who goes on meets them again.
+
+    Args:
+        run: The run.
+        attempt: The attempt that is about to go on.
+        restart: The number of its group of workers.
+    """
+    for entry in run.list(_FOLDER):
+        match = _OF_WORKER.fullmatch(entry.path)
+        if match and (int(match[1]), int(match[2])) < (attempt, restart) and not _is_whole(run, entry.path):
+            run.delete_file(entry.path)
+
+
+def _is_whole(run: Store, path: str) -> bool:
+    try:
+        pq.read_table(pa.BufferReader(run.read_bytes(path)), page_checksum_verification=True)
+    except (pa.ArrowException, OSError):
+        return False
+    return True
 
 
 def rows_borne(max_bad_rows: int | float, total_rows: int, on_bad_row: Literal["quarantine", "fail"]) -> int:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from mmdist.data.ledger import check_fingerprint
-from mmdist.data.quarantine import BadRowBudget, QuarantineWriter
+from mmdist.data.quarantine import BadRowBudget, QuarantineWriter, drop_torn
 from mmdist.data.text_augmentation import TextAugmentation
 from mmdist.errors import JobFileError, Place, UsageError
 from mmdist.models.arrays import assign_arrays
@@ -63,6 +63,8 @@ def open_session(
     task = build_task(job.task, data.facts, regularization=job.model.regularization, seed=job.seed)
     with heartbeat.doing("fetch"):
         restored, known = restore_newest(run, events)
+        if rank == 0:
+            drop_torn(run, attempt=events.attempt, restart=restart)
     model, optimizer, tuning = _build(job, task, data, devices)
     if restored is None:
         with heartbeat.doing("fetch"):

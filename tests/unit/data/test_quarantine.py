@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mmdist.data.batches import BadRow
-from mmdist.data.quarantine import QUARANTINE_SCHEMA, BadRowBudget, QuarantineWriter, rows_borne
+from mmdist.data.quarantine import QUARANTINE_SCHEMA, BadRowBudget, QuarantineWriter, drop_torn, rows_borne
 from mmdist.errors import BadRowsError
 from mmdist.storage import open_store
 
@@ -85,3 +85,23 @@ def test_fail_bears_none(tmp_path: Path) -> None:
     with pytest.raises(BadRowsError, match="on_bad_row is `fail`") as caught:
         budget.add([bad(1)])
     assert "or set data.on_bad_row: quarantine, and submit the job as a new run" in str(caught.value)
+
+
+@pytest.mark.parametrize("torn", [0, 4, -8])
+def test_a_file_that_an_earlier_worker_was_killed_over_is_dropped_and_no_other(tmp_path: Path, torn: int) -> None:
+    store = open_store(str(tmp_path))
+    names = {}
+    for attempt, writer_of in ((1, "worker-0.0-train"), (2, "worker-1.0-train"), (2, "worker-0.1-train")):
+        quarantine = QuarantineWriter(store, attempt, writer_of)
+        for number in range(2):
+            quarantine.add([bad(number)])
+            quarantine.flush()
+        names[attempt, writer_of] = quarantine.paths
+        cut = tmp_path / quarantine.paths[1]
+        cut.write_bytes(cut.read_bytes()[:torn])
+    own = tmp_path / "quarantine" / "notes.parquet"
+    own.write_bytes(b"")
+    drop_torn(store, attempt=2, restart=1)
+    kept = {f"quarantine/{path.name}" for path in (tmp_path / "quarantine").iterdir()}
+    earlier = {paths[1] for (attempt, of), paths in names.items() if (attempt, of) != (2, "worker-0.1-train")}
+    assert kept == {path for paths in names.values() for path in paths} - earlier | {"quarantine/notes.parquet"}
