@@ -147,7 +147,7 @@ def train(folder: Path, *, cut: bool) -> list[str]:
         end_processes(HOSTS[1])
         ip(f"link set v{HOSTS[1]} up")
         start_ray(2, env, folder)
-    exit_code = command.wait(timeout=400)
+    exit_code = command.wait(timeout=1200)  # a busy machine needs it
     for event in read_events(run):
         if event["kind"] in TOLD:
             facts = {name: fact for name, fact in event["facts"].items() if name not in ("versions", "resources")}
