@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmdist.data.batches import BadRow
-from mmdist.errors import BadRowsError
+from mmdist.data.schema_guard import open_parquet
+from mmdist.errors import BadRowsError, DataRefusedError
 from mmdist.storage import Store
 
 __all__ = ["QUARANTINE_SCHEMA", "BadRowBudget", "QuarantineWriter", "drop_torn", "rows_borne"]
@@ -99,10 +100,10 @@ def drop_torn(run: Store, *, attempt: int, restart: int) -> None:
 
 def _is_whole(run: Store, path: str) -> bool:
     try:
-        pq.read_table(pa.BufferReader(run.read_bytes(path)), page_checksum_verification=True)
-    except (pa.ArrowException, OSError):
+        with open_parquet(run, path):  # the footer comes last
+            return True
+    except DataRefusedError:
         return False
-    return True
 
 
 def rows_borne(max_bad_rows: int | float, total_rows: int, on_bad_row: Literal["quarantine", "fail"]) -> int:
