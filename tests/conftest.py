@@ -18,9 +18,21 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
+# These start Ray or other programs that each want the whole machine: one at a time, whatever else runs beside them.
+WHOLE_MACHINE = ("tests/e2e/", "tests/integration/")
+
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("developer", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "developer")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `pytest -n`, what shares fixtures shares a process: a file, or all that starts Ray."""
+    for item in items:
+        file = item.nodeid.split("::")[0]
+        group = "whole machine" if file.startswith(WHOLE_MACHINE) else file
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

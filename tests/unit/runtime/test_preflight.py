@@ -195,7 +195,10 @@ def test_source_that_is_not_there(check: Callable[..., Preflight], tmp_path: Pat
     ("source", "message"),
     [
         ("{type: table, path: t.csv, text: nam}", "job.yaml:4:44: the table has no column `nam`; did you mean `name`?"),
-        ("{type: table, path: t.csv}", "job.yaml:4:11: the table has neither pictures nor texts to import"),
+        (
+            "{type: table, path: t.csv}",
+            "job.yaml:4:11: the table has neither pictures nor texts nor recordings to import",
+        ),
         ("{type: table, path: t.txt, text: a}", "job.yaml:4:31: a table of this kind is not read"),
         (
             "{type: table, path: t.csv, text: name}\n  splits: {type: share, group: x}",
