@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mmdist.training.undo import part_of
+from mmdist.training.towers import part_of
 
 __all__ = ["Clipping"]
 

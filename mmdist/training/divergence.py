@@ -4,8 +4,6 @@ Every worker decides alike, for the step tells all of them the same sums. What w
 events, so that a resumed run leaves out the same.
 """
 
-from collections.abc import Sequence
-
 from mmdist.data.batches import Batch
 from mmdist.errors import TrainingFailedError
 from mmdist.spec.train import TrainSpec
@@ -30,13 +28,11 @@ class Divergence:
         spec: `on_divergence` and `max_divergences`.
         run: The run, whose events name the batches that are left out.
         events: Gets `diverged`. None on workers other than the chief.
-        towers: Parts of the model, in the order of `StepSums.broken_in`.
     """
 
-    def __init__(self, spec: TrainSpec, run: Store, events: EventWriter | None, towers: Sequence[str]) -> None:
+    def __init__(self, spec: TrainSpec, run: Store, events: EventWriter | None) -> None:
         self._spec = spec
         self._events = events
-        self._towers = tuple(towers)
         self._left_out = {
             (int(event.facts["epoch"]) - 1, int(event.facts["batch"]) - 1)
             for event in (read_events(run) if spec.on_divergence != "stop" else ())
@@ -57,9 +53,9 @@ class Divergence:
         what = f"step {step}, epoch {epoch + 1}, batch {batch.index + 1}"
         place = (epoch, batch.index)
         if self._spec.on_divergence == "stop":
-            raise _failure(sums, batch, what, self._where(sums))
+            raise _failure(sums, batch, what)
         if len(self._left_out | {place}) > self._spec.max_divergences:
-            raise _failure(sums, batch, f"{what}; {len(self._left_out)} batches before", self._where(sums))
+            raise _failure(sums, batch, f"{what}; {len(self._left_out)} batches before")
         if self._events is not None:
             self._events.write(
                 DIVERGED,
@@ -67,7 +63,7 @@ class Divergence:
                 epoch=epoch + 1,
                 batch=batch.index + 1,
                 rows=_ids(batch),
-                where=self._where(sums),
+                where=sums.where_broken,
                 then=self._spec.on_divergence,
             )
         self._left_out.add(place)
@@ -79,27 +75,21 @@ class Divergence:
         if self._events is not None:
             self._events.write(OVERFLOWED, step=step, epoch=epoch + 1, batch=batch.index + 1)
 
-    def _where(self, sums: StepSums) -> str:
-        broken = [name for name, flag in zip(self._towers, sums.broken_in, strict=True) if flag]
-        if len(broken) < len(self._towers):
-            return f"the gradient of {' and '.join(broken)}" if broken else "the loss"
-        return "the gradient of every part of the model"
-
 
 def refuse(sums: StepSums, batch: Batch, what: str) -> None:
     """Raises TrainingFailedError where a validation loss is no number."""
     if sums.broken:
-        raise _failure(sums, batch, what, "the loss")
+        raise _failure(sums, batch, what)
 
 
-def _failure(sums: StepSums, batch: Batch, what: str, where: str) -> TrainingFailedError:
+def _failure(sums: StepSums, batch: Batch, what: str) -> TrainingFailedError:
     loss = sums.loss_sum / max(sums.rows, 1.0)
     ids = _ids(batch)
     more = f" and {len(ids) - SHOWN_IDS} more" if len(ids) > SHOWN_IDS else ""
     return TrainingFailedError(
         f"the loss or its gradient is not a number ({what})",
         expected="finite numbers",
-        received=f"a loss of {loss} over the rows {', '.join(ids[:SHOWN_IDS])}{more}; not finite: {where}",
+        received=f"a loss of {loss} over the rows {', '.join(ids[:SHOWN_IDS])}{more}; not finite: {sums.where_broken}",
         remedy="lower `train.optimizer.learning_rate`, look at these rows, or set `train.on_divergence` to `skip` or "
         "`rollback`; the checkpoint before is intact",
     )

@@ -32,7 +32,7 @@ from mmdist.training.pretrained import load_pretrained
 from mmdist.training.state import TrainingState
 from mmdist.training.step import Steps
 from mmdist.training.tuning import Tuning
-from mmdist.training.undo import Undo, towers_of
+from mmdist.training.undo import Undo
 
 __all__ = ["close_parts", "make_budget", "open_session"]
 
@@ -127,7 +127,7 @@ def open_session(
             loss_scale=loss_scale,
             jit=_is_compiled(job, devices),
         ),
-        divergence=Divergence(job.train, run, events if rank == 0 else None, towers_of(model)),
+        divergence=Divergence(job.train, run, events if rank == 0 else None),
         heartbeat=heartbeat,
         exchanges={
             split: LedgerExchange(

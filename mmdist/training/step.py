@@ -27,8 +27,9 @@ from mmdist.training.averages import Averages
 from mmdist.training.clipping import Clipping
 from mmdist.training.gradients import gradients_in_parts
 from mmdist.training.precision import LossScale
+from mmdist.training.towers import part_of, towers_of, watched, where_broken
 from mmdist.training.tuning import Tuning
-from mmdist.training.undo import Undo, part_of, towers_of
+from mmdist.training.undo import Undo
 
 __all__ = ["StepSums", "Steps"]
 
@@ -54,15 +55,8 @@ class StepSums(NamedTuple):
     """1 where float16 gradients overflowed: the step was undone, and the loss scale halved. Not a divergence."""
     counts: tuple[float, ...] = ()
     """The task's metrics, by its names, summed over the rows that count."""
-    broken_in: tuple[float, ...] = ()
-    """As `broken`, of each part of the model, by `Steps.towers`; only of training steps."""
-
-    @classmethod
-    def of(cls, vector: Any, *, metrics: int) -> "StepSums":
-        """Waits for a step's result, float32 (7 + number of the task's metrics + number of towers,)."""
-        numbers = tuple(float(value) for value in vector.numpy())
-        first = len(cls._fields) - 2
-        return cls._make((*numbers[:first], numbers[first : first + metrics], numbers[first + metrics :]))
+    where_broken: str = ""
+    """Where a training step stopped being finite, in words; empty where it did not."""
 
 
 _BROKEN = StepSums._fields.index("broken")
@@ -134,8 +128,9 @@ class Steps:
         self._clipping.prepare(optimizer)
         if tuning is not None:
             tuning.prepare(optimizer)
-        self.towers = towers_of(model)
-        """Parts of the model that have weights."""
+        self._parts = towers_of(model)
+        self._watched = watched(model)
+        self._towers = tuple(self._watched.output[1])
         self.handover_s = 0.0
         """Seconds that the newest training batch took to its devices, its augmentation's draws among them."""
         # On CPU, XLA and several steps per call both cost a quarter of the speed. Nothing here branches on a tensor,
@@ -159,7 +154,15 @@ class Steps:
 
     def sums(self, result: Any) -> StepSums:
         """Waits for what `train` or `validate` has started."""
-        return StepSums.of(result, metrics=len(self._task.metrics))
+        numbers = tuple(float(value) for value in result.numpy())
+        first, metrics, towers = len(StepSums._fields) - 2, len(self._task.metrics), len(self._towers)
+        fixed, counts, flags = numbers[:first], numbers[first : first + metrics], numbers[first + metrics :]
+        sums = StepSums._make((*fixed, counts, ""))
+        if not sums.broken:
+            return sums
+        outputs = [name for name, flag in zip(self._towers, flags, strict=False) if flag]
+        gradients = [name for name, flag in zip(self._parts, flags[towers:], strict=False) if flag]
+        return sums._replace(where_broken=where_broken(outputs, gradients, self._parts))
 
     def validate(self, batch: Batch, *, stop: bool = False) -> Any:
         """Starts a step without update on this worker's part of a batch."""
@@ -202,12 +205,12 @@ class Steps:
 
         def compute(part: dict[str, Any]) -> tuple[list[Any], Any]:
             with tf.GradientTape() as tape:
-                loss_sum, taught_sum, counts = self._forward(part, training=True)
+                loss_sum, taught_sum, counts, outputs = self._forward(part, training=True)
                 loss = taught_sum / tf.maximum(rows, 1.0)
                 if self._model.losses:
                     loss += tf.add_n(self._model.losses) / shares
                 scaled = self._loss_scale.scale(loss)
-            return tape.gradient(scaled, variables), tf.concat([[loss_sum, loss], counts], axis=0)
+            return tape.gradient(scaled, variables), tf.concat([[loss_sum, loss], counts, outputs], axis=0)
 
         by_row = {name: tensor for name, tensor in inputs.items() if name != "said"}
         gradients, numbers = gradients_in_parts(compute, by_row, self._accumulate)
@@ -215,29 +218,35 @@ class Steps:
         sums = [_sum(gradient) for gradient in gradients]
         self._optimizer.apply(self._clipping.clip(gradients, variables), variables)
         fixed = _fixed_sums(inputs, numbers[0], numbers[1] + tf.add_n(sums))
-        return tf.concat([fixed, numbers[2:], self._broken_towers(sums, variables)], axis=0)
+        counts, outputs = tf.split(numbers[2:], [len(self._task.metrics), len(self._towers)])
+        flags = _broken(tf.concat([outputs, self._sums_of_parts(sums, variables)], axis=0))
+        return tf.concat([fixed, counts, flags], axis=0)
 
-    def _broken_towers(self, sums: Sequence[Any], variables: Sequence[Any]) -> Any:
+    def _sums_of_parts(self, sums: Sequence[Any], variables: Sequence[Any]) -> Any:
+        """Of the gradients' sums, by part of the model, float32 (parts,)."""
         parts = [part_of(variable) for variable in variables]
-        of_tower = [
-            tf.add_n([tf.zeros([]), *(each for each, part in zip(sums, parts, strict=True) if part == tower)])
-            for tower in self.towers
-        ]
-        return 1.0 - tf.cast(tf.math.is_finite(tf.stack(of_tower)), tf.float32)
+        return tf.stack(
+            [
+                tf.add_n([tf.zeros([]), *(each for each, part in zip(sums, parts, strict=True) if part == wanted)])
+                for wanted in self._parts
+            ]
+        )
 
     def _validate_replica(self, inputs: dict[str, Any]) -> Any:
-        loss_sum, _, counts = self._forward(inputs, training=False)
-        return tf.concat([_fixed_sums(inputs, loss_sum, loss_sum), counts], axis=0)
+        loss_sum, _, counts, outputs = self._forward(inputs, training=False)
+        return tf.concat([_fixed_sums(inputs, loss_sum, loss_sum), counts, _broken(outputs)], axis=0)
 
-    def _forward(self, inputs: dict[str, Any], *, training: bool) -> tuple[Any, Any, Any]:
-        """Over the rows that count, the sums of the loss that is reported, of what is minimized, and of the metrics."""
+    def _forward(self, inputs: dict[str, Any], *, training: bool) -> tuple[Any, Any, Any, Any]:
+        """Over the rows that count, the sums of the loss that is reported, of what is minimized, and of the metrics;
+        and by tower the sum of its output, float32 (towers,)."""
         ready = {name: inputs[name] for name in self._model.input}
         if "image" in ready:
             changes = self._augmentations if training else ()
             is_mixed = "partner_image" in inputs
             partners = Partners(inputs["partner_image"], inputs["partner_augmentation"]) if is_mixed else None
             ready["image"] = augment(ready["image"], inputs.get("augmentation"), changes, partners)
-        outputs = self._task.across_replicas(self._model(ready, training=training), inputs)
+        own, of_towers = self._watched(ready, training=training)
+        outputs = self._task.across_replicas(own, inputs)
         mask = inputs["mask"]
         losses, taught = self._row_losses(outputs, inputs)
         beside = tf.zeros_like(mask)
@@ -246,7 +255,8 @@ class Steps:
         counts = [tf.reduce_sum(values * mask) for values in self._task.row_metrics(outputs, inputs)]
         totals = tf.stack(counts) if counts else tf.zeros([0])
         taught_sum = tf.reduce_sum(taught * mask) + tf.reduce_sum(beside * mask)
-        return tf.reduce_sum(losses * mask), taught_sum, totals
+        shown = [tf.reduce_sum(tf.cast(of_towers[name], tf.float32)) for name in self._towers]
+        return tf.reduce_sum(losses * mask), taught_sum, totals, tf.stack(shown) if shown else tf.zeros([0])
 
     def _row_losses(self, outputs: Mapping[str, Any], inputs: dict[str, Any]) -> tuple[Any, Any]:
         """The task's, as they are reported and as they are taught; a mixed row has two labels, of which its own counts
@@ -265,8 +275,12 @@ class Steps:
 
 def _fixed_sums(inputs: dict[str, Any], loss_sum: Any, health: Any) -> Any:
     """One replica's part of what `StepSums` begins with; `health` is finite where all is well."""
-    broken = 1.0 - tf.cast(tf.math.is_finite(health), tf.float32)
-    return tf.stack([loss_sum, tf.reduce_sum(inputs["mask"]), *tf.unstack(inputs["said"]), broken])
+    return tf.stack([loss_sum, tf.reduce_sum(inputs["mask"]), *tf.unstack(inputs["said"]), _broken(health)])
+
+
+def _broken(sums: Any) -> Any:
+    """1 for each of the sums, float32 (n,), that is not finite, else 0."""
+    return 1.0 - tf.cast(tf.math.is_finite(sums), tf.float32)
 
 
 def _with_overflowed(sums: Any, overflowed: Any) -> Any:

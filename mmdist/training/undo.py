@@ -1,11 +1,11 @@
-"""Undoes a step that diverged, inside the graph; and names the parts of a model."""
+"""Undoes a step that diverged, inside the graph."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["Undo", "part_of", "towers_of"]
+__all__ = ["Undo"]
 
 
 class Undo:
@@ -29,13 +29,3 @@ class Undo:
         """Assigns the values that were taken, where `diverged` (a bool scalar) is true."""
         for part, value in zip(self._parts, kept, strict=True):
             part.assign(tf.where(diverged, value, part))
-
-
-def part_of(variable: Any) -> str:
-    """The part of the model that a variable belongs to, such as `image_tower`."""
-    return str(variable.path.split("/")[0])
-
-
-def towers_of(model: Any) -> tuple[str, ...]:
-    """The parts of a model that have weights to train."""
-    return tuple(dict.fromkeys(part_of(variable) for variable in model.trainable_variables))

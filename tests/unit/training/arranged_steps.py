@@ -36,6 +36,12 @@ def batches():
         )
 
 
+def poisoned():
+    """A batch of which one row weighs infinitely: the last one, of the last worker alone."""
+    batch = next(batches())
+    return replace(batch, mask=np.where(np.arange(ROWS) == ROWS - 1, np.inf, batch.mask).astype(np.float32))
+
+
 def part_of(batch, rank, workers):
     """A worker's places, as a stream over its lanes gives them."""
     size = ROWS // workers
@@ -79,6 +85,7 @@ def main() -> None:
     from mmdist.training.averages import Averages
     from mmdist.training.clipping import Clipping
     from mmdist.training.step import Steps
+    from mmdist.training.undo import Undo
 
     with devices.strategy.scope():
         model = build_model(synchronized=kind != "unsynchronized")
@@ -90,6 +97,7 @@ def main() -> None:
     is_held = kind in ("held", "held apart")
     averages = Averages(devices.strategy, model.trainable_variables, AveragesSpec() if is_held else None)
     task = ClassificationTask(ClassificationSpec(), regularization=RegularizationSpec(), classes=CLASSES, seed=0)
+    changed = [*model.variables, *optimizer.variables, *averages.variables]
     steps = Steps(
         model,
         task,
@@ -102,8 +110,12 @@ def main() -> None:
         accumulate=2 if kind == "held" else 1,
         clipping=Clipping(CLIP_NORM if kind == "held" else None, ADAPTIVE_CLIP if kind == "held" else None),
         averages=averages,
+        undo=Undo(devices.strategy, changed) if kind == "undone" else None,
     )
     sums = []
+    if kind in ("undone", "not undone"):
+        told = steps.sums(steps.train(part_of(poisoned(), rank, workers), epoch=0))
+        assert told.broken, "every worker learns that one of them diverged"
     for batch in batches():
         own = part_of(batch, rank, workers)
         sums.append(steps.sums(steps.train(own, epoch=0, stop=rank == workers - 1 and batch.index == 1)))

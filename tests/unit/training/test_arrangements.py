@@ -109,6 +109,14 @@ def test_the_tolerance_sees_gradients_that_each_replica_clips_for_itself(folder)
     assert furthest(alone, two_replicas) > 100 * TOLERANCE["held"]
 
 
+def test_a_step_that_diverges_in_one_worker_leaves_no_trace_in_any(folder):
+    assert_same(trained(folder, 2, 1, "adam"), trained(folder, 2, 1, "undone"))
+
+
+def test_the_control_without_undoing_loses_the_weights_of_all(folder):
+    assert not np.isfinite(trained(folder, 2, 1, "not undone")["v00"]).any()
+
+
 @pytest.mark.campaign
 @pytest.mark.parametrize("kind", ["sgd", "held", "adam"])
 @pytest.mark.parametrize(("workers", "replicas"), [(1, 2), (1, 4), (2, 1), (2, 2), (4, 1)])

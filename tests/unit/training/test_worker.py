@@ -22,7 +22,7 @@ def test_a_loss_that_is_no_number_names_step_epoch_batch_and_rows(data, tmp_path
     assert code == 5
     assert "TrainingFailedError: the loss or its gradient is not a number (step 8, epoch 2, batch 2)" in said
     assert "over the rows train-" in said
-    assert "and 6 more; not finite: " in said
+    assert "and 6 more; not finite: the output of image_tower" in said
     assert committed_checkpoints(open_store(str(run)))[-1].endswith("/00000006-0001.0")
     assert not (run / "model").exists()
     # The folder was not imported: the first epoch has recorded what the rows are, and a checkpoint keeps it.
