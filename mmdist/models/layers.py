@@ -1,13 +1,12 @@
 """What every tower, fusion and head is made with: a tower's output, penalties, the stand-in of an absent modality."""
 
-import math
 from typing import Any, NamedTuple
 
 import keras
 
 from mmdist.spec.model import RegularizationSpec
 
-__all__ = ["StandIn", "TowerOutput", "group_norm", "kernel_penalty"]
+__all__ = ["StandIn", "TowerOutput", "kernel_penalty"]
 
 # B batch, T tokens, D width
 
@@ -29,11 +28,6 @@ class TowerOutput(NamedTuple):
 def kernel_penalty(spec: RegularizationSpec) -> Any:
     """The penalty on a kernel; None where the job asks for none."""
     return keras.regularizers.L1L2(l1=spec.l1, l2=spec.l2) if spec.l1 or spec.l2 else None
-
-
-def group_norm(channels: int, *, name: str) -> Any:
-    """Normalization over the places and 1/8 of the channels of one row. Ref: arXiv:1803.08494."""
-    return keras.layers.GroupNormalization(math.gcd(8, channels), epsilon=1e-5, name=name)
 
 
 class StandIn(keras.layers.Layer):

@@ -239,7 +239,9 @@ class Steps:
     def _forward(self, inputs: dict[str, Any], *, training: bool) -> tuple[Any, Any, Any, Any]:
         """Over the rows that count, the sums of the loss that is reported, of what is minimized, and of the metrics;
         and by tower the sum of its output, float32 (towers,)."""
+        counts = inputs["mask"] > 0
         ready = {name: inputs[name] for name in self._model.input}
+        ready |= {name: tf.logical_and(ready[name], counts) for name in ready if name.endswith("_present")}
         if "image" in ready:
             changes = self._augmentations if training else ()
             is_mixed = "partner_image" in inputs
@@ -252,8 +254,8 @@ class Steps:
         beside = tf.zeros_like(mask)
         if training:
             beside = auxiliary_losses(self._auxiliary, outputs, inputs, lambda each: self._row_losses(each, inputs)[1])
-        counts = [tf.reduce_sum(values * mask) for values in self._task.row_metrics(outputs, inputs)]
-        totals = tf.stack(counts) if counts else tf.zeros([0])
+        metrics = [tf.reduce_sum(values * mask) for values in self._task.row_metrics(outputs, inputs)]
+        totals = tf.stack(metrics) if metrics else tf.zeros([0])
         taught_sum = tf.reduce_sum(taught * mask) + tf.reduce_sum(beside * mask)
         shown = [tf.reduce_sum(tf.cast(of_towers[name], tf.float32)) for name in self._towers]
         return tf.reduce_sum(losses * mask), taught_sum, totals, tf.stack(shown) if shown else tf.zeros([0])

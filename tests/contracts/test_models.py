@@ -46,10 +46,12 @@ PRESENT = np.array([True, True, False])
     [
         (CNNSpec(), (3, 4, 128), (3, 128)),
         (CNNSpec(filters=(8, 16), units=12), (3, 49, 16), (3, 12)),
+        (CNNSpec(filters=(8, 16), units=12, normalization="batch"), (3, 49, 16), (3, 12)),
         (ConvNeXtSpec(depths=(1, 2), widths=(4, 8), units=6), (3, 16, 8), (3, 6)),
         (ViTSpec(patch_px=12, depth=2, width=8, heads=2, units=6), (3, 9, 8), (3, 6)),
         (ApplicationSpec(net="mobilenetv2_035", units=6), (3, 4, 1280), (3, 6)),
         (ResNetSpec(depths=(1, 2), widths=(8, 12), units=6), (3, 81, 12), (3, 6)),
+        (ResNetSpec(depths=(1, 2), widths=(8, 12), units=6, normalization="batch"), (3, 81, 12), (3, 6)),
     ],
 )
 def test_image_tower(spec, tokens, pooled):

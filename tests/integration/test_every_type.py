@@ -31,7 +31,7 @@ from mmdist.storage import open_store
 from mmdist.training.checkpoint import committed_checkpoints, read_checkpoint
 
 ROWS: dict[str, dict[str, Any]] = {
-    "model.image: cnn": {"filters": [4, 8], "units": 8},
+    "model.image: cnn": {"filters": [4, 8], "units": 8, "normalization": "batch"},
     "model.image: application": {"net": "mobilenetv2_035", "resize": [32, 32]},
     "model.image: resnet": {"widths": [4, 8], "depths": [1, 1], "stochastic_depth": 0.2},
     "model.image: convnext": {"widths": [4, 8], "depths": [1, 1], "stem_px": 2, "stochastic_depth": 0.2},

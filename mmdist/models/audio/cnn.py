@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from mmdist.models.audio.tower import AudioTower
-from mmdist.models.layers import group_norm
+from mmdist.models.normalization import GroupNorm
 from mmdist.models.seeds import glorot
 from mmdist.spec.model import AudioCNNSpec, RegularizationSpec
 
@@ -41,14 +41,14 @@ class AudioCNNTower(AudioTower):
             )
             for number, filters in enumerate(spec.filters)
         ]
-        self.norms = [group_norm(filters, name=f"norm_{number}") for number, filters in enumerate(spec.filters)]
+        self.norms = [GroupNorm(name=f"norm_{number}") for number in range(len(spec.filters))]
         self.pool = keras.layers.MaxPooling2D(2, padding="same", name="pool")
 
-    def features(self, audio_BFM: Any, training: bool) -> tuple[Any, Any]:
+    def features(self, audio_BFM: Any, present_B: Any, training: bool) -> tuple[Any, Any]:
         """Tokens float (B, T, M' * filters[-1]), and their mean."""
         features_BFMC = audio_BFM[..., None]
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            features_BFMC = self.pool(keras.ops.relu(norm(convolution(features_BFMC))))
+            features_BFMC = self.pool(keras.ops.relu(norm(convolution(features_BFMC), present_B)))
         _, windows, bands, channels = features_BFMC.shape
         tokens_BTD = keras.ops.reshape(features_BFMC, (-1, windows, bands * channels))
         return tokens_BTD, keras.ops.mean(tokens_BTD, axis=1)

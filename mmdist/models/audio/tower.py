@@ -36,13 +36,13 @@ class AudioTower(keras.layers.Layer):
         self.drop = Dropout(regularization.dropout, seed=seed, name="audio_dropout")
         self.stand_in = StandIn(units)
 
-    def features(self, audio_BFM: Any, training: bool) -> tuple[Any, Any]:
+    def features(self, audio_BFM: Any, present_B: Any, training: bool) -> tuple[Any, Any]:
         """Spectrograms float (B, F, M): tokens float (B, T, D), and one vector of all of them (B, D')."""
         raise NotImplementedError
 
     def call(self, audio_BFM: Any, present_B: Any, training: bool = False) -> TowerOutput:
         """Spectrograms float32 (B, F, M), present bool (B,): tokens (B, T, D), pooled (B, units)."""
-        tokens_BTD, summary_BD = self.features(audio_BFM, training)
+        tokens_BTD, summary_BD = self.features(audio_BFM, present_B, training)
         pooled_BD = self.drop(self.dense(summary_BD), training=training)
         token_mask_BT = keras.ops.logical_and(
             keras.ops.ones_like(tokens_BTD[:, :, 0], dtype="bool"), present_B[:, None]

@@ -65,7 +65,7 @@ class AudioTransformerTower(AudioTower):
         ]
         self.norm = keras.layers.LayerNormalization(epsilon=1e-6, name="norm")
 
-    def features(self, audio_BFM: Any, training: bool) -> tuple[Any, Any]:
+    def features(self, audio_BFM: Any, present_B: Any, training: bool) -> tuple[Any, Any]:
         """Tokens float (B, T, width), and their mean (B, width)."""
         tokens_BTD = places(self.patches(audio_BFM[..., None]))
         tokens_BTD = tokens_BTD + keras.ops.cast(self.positions_TD, tokens_BTD.dtype)

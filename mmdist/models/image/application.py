@@ -101,7 +101,7 @@ class ApplicationTower(ImageTower):
         load_layers(list(_leaves(self.net)), open_arrays(data, weights))
         return sha256
 
-    def features(self, image_BHWC: Any, training: bool) -> tuple[Any, Any]:
+    def features(self, image_BHWC: Any, present_B: Any, training: bool) -> tuple[Any, Any]:
         """Tokens float (B, T, channels of the network), and their mean."""
         if self.spec.resize is not None:
             image_BHWC = keras.ops.image.resize(image_BHWC, self.spec.resize, interpolation="bilinear")

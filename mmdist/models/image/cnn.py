@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from mmdist.models.image.tower import ImageTower, places
+from mmdist.models.normalization import normalization
 from mmdist.models.seeds import glorot
 from mmdist.spec.model import CNNSpec, RegularizationSpec
 
@@ -14,10 +15,10 @@ __all__ = ["CNNTower"]
 
 
 class CNNTower(ImageTower):
-    """3x3 convolutions with ReLU and 2x2 max-pooling, then flatten and a dense layer with ReLU.
+    """3x3 convolutions, normalized if asked for, with ReLU and 2x2 max-pooling; then flatten, and dense with ReLU.
 
     Args:
-        spec: Filters of each convolution (default 32, 64, 128) and units of the dense layer (default 128).
+        spec: Filters of each convolution, their normalization, and units of the dense layer.
         regularization: Penalties on the kernels, and dropout of the pooled vector.
         image_size: Height and width of the pictures, in pixels.
         seed: The job's seed, which the weights are drawn from.
@@ -34,20 +35,27 @@ class CNNTower(ImageTower):
             keras.layers.Conv2D(
                 filters,
                 3,
-                activation="relu",
+                use_bias=not spec.normalization,
                 kernel_initializer=glorot(seed, f"image/convolution-{number}"),
                 kernel_regularizer=self.penalty,
                 name=f"convolution_{number}",
             )
             for number, filters in enumerate(spec.filters)
         ]
+        self.norms = [
+            normalization(spec.normalization, name=f"norm_{number}") if spec.normalization else None
+            for number in range(len(spec.filters))
+        ]
         self.pool = keras.layers.MaxPooling2D(2, name="pool")
         self.flatten = keras.layers.Flatten(name="flatten")
         self.add_head()
 
-    def features(self, image_BHWC: Any, training: bool) -> tuple[Any, Any]:
+    def features(self, image_BHWC: Any, present_B: Any, training: bool) -> tuple[Any, Any]:
         """Tokens float (B, T, filters[-1]), and all of them in a row (B, T * filters[-1])."""
         features_BHWC = image_BHWC
-        for convolution in self.convolutions:
-            features_BHWC = self.pool(convolution(features_BHWC))
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            features_BHWC = convolution(features_BHWC)
+            if norm is not None:
+                features_BHWC = norm(features_BHWC, present_B, training=training)
+            features_BHWC = self.pool(keras.ops.relu(features_BHWC))
         return places(features_BHWC), self.flatten(features_BHWC)

@@ -62,7 +62,7 @@ class ConvNeXtTower(ImageTower):
         self.norm = keras.layers.LayerNormalization(epsilon=1e-6, name="norm")
         self.add_head()
 
-    def features(self, image_BHWC: Any, training: bool) -> tuple[Any, Any]:
+    def features(self, image_BHWC: Any, present_B: Any, training: bool) -> tuple[Any, Any]:
         """Tokens float (B, T, widths[-1]), and their normalized mean (B, widths[-1])."""
         features_BHWC = image_BHWC
         for part in self.parts:

@@ -6,9 +6,10 @@ import keras
 
 from mmdist.models.draws import StochasticDepth, depth_rates
 from mmdist.models.image.tower import ImageTower, places
-from mmdist.models.layers import group_norm
+from mmdist.models.normalization import normalization
 from mmdist.models.seeds import glorot
 from mmdist.spec.model import RegularizationSpec, ResNetSpec
+from mmdist.spec.model.image.base import Normalization
 
 __all__ = ["ResNetTower"]
 
@@ -16,13 +17,13 @@ __all__ = ["ResNetTower"]
 
 
 class ResNetTower(ImageTower):
-    """A residual network with full pre-activation, normalized by groups of channels; then the mean over all places.
+    """A residual network with full pre-activation; then the mean over all places.
 
-    Group normalization looks at one picture at a time: rows that pad a batch, other replicas and the batch's size do
-    not reach it, as they would reach batch normalization.
+    Group normalization looks at one picture at a time: other rows and the batch's size do not reach it. Batch
+    normalization learns faster from scratch.
 
     Args:
-        spec: Blocks and channels of each stage, stride of the first convolution, stochastic depth.
+        spec: Blocks and channels of each stage, normalization, stride of the first convolution, stochastic depth.
         regularization: Penalties on the kernels, and dropout of the pooled vector.
         image_size: Height and width of the pictures, in pixels.
         seed: The job's seed, which the weights are drawn from.
@@ -30,7 +31,7 @@ class ResNetTower(ImageTower):
     Raises:
         JobFileError: where the pictures are too small for this many stages.
 
-    Ref: arXiv:1603.05027 (blocks), arXiv:1803.08494 (group normalization), arXiv:1603.09382 (stochastic depth).
+    Ref: arXiv:1603.05027 (blocks), arXiv:1603.09382 (stochastic depth).
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class ResNetTower(ImageTower):
                 stride=2 if stage and not number else 1,
                 is_widening=not number,
                 stochastic_depth=next(rates),
+                norm=spec.normalization,
                 penalty=self.penalty,
                 seed=seed,
                 name=f"block_{stage}_{number}",
@@ -52,15 +54,15 @@ class ResNetTower(ImageTower):
             for stage, (depth, width) in enumerate(zip(spec.depths, spec.widths, strict=True))
             for number in range(depth)
         ]
-        self.norm = group_norm(spec.widths[-1], name="norm")
+        self.norm = normalization(spec.normalization, name="norm")
         self.add_head()
 
-    def features(self, image_BHWC: Any, training: bool) -> tuple[Any, Any]:
+    def features(self, image_BHWC: Any, present_B: Any, training: bool) -> tuple[Any, Any]:
         """Tokens float (B, T, widths[-1]), and their mean (B, widths[-1])."""
         features_BHWC = self.stem(image_BHWC)
         for block in self.blocks:
-            features_BHWC = block(features_BHWC, training=training)
-        tokens_BTC = places(keras.ops.relu(self.norm(features_BHWC)))
+            features_BHWC = block(features_BHWC, present_B, training=training)
+        tokens_BTC = places(keras.ops.relu(self.norm(features_BHWC, present_B, training=training)))
         return tokens_BTC, keras.ops.mean(tokens_BTC, axis=1)
 
 
@@ -74,6 +76,7 @@ class ResNetBlock(keras.layers.Layer):
         stride: int,
         is_widening: bool,
         stochastic_depth: float,
+        norm: Normalization,
         penalty: Any,
         seed: int,
         name: str,
@@ -81,22 +84,20 @@ class ResNetBlock(keras.layers.Layer):
         super().__init__(name=name)
         self.width, self.penalty, self.seed = width, penalty, seed
         self.first = _convolution(width, 3, stride, penalty, seed=seed, name=f"{name}_first")
-        self.norm_between = group_norm(width, name="norm_between")
+        self.norm = normalization(norm, name="norm")
+        self.norm_between = normalization(norm, name="norm_between")
         self.second = _convolution(width, 3, 1, penalty, seed=seed, name=f"{name}_second")
         self.shortcut = (
             _convolution(width, 1, stride, penalty, seed=seed, name=f"{name}_shortcut") if is_widening else None
         )
         self.depth = StochasticDepth(stochastic_depth, seed=seed, name=f"image_{name}_depth")
 
-    def build(self, input_shape: Any) -> None:
-        """Normalizes as many channels as there are."""
-        self.norm = group_norm(input_shape[-1], name="norm")
-
-    def call(self, features_BHWC: Any, training: bool = False) -> Any:
-        """Features float (B, H, W, C): (B, H / stride, W / stride, width)."""
-        active_BHWC = keras.ops.relu(self.norm(features_BHWC))
+    def call(self, features_BHWC: Any, present_B: Any, training: bool = False) -> Any:
+        """Features float (B, H, W, C), present bool (B,): (B, H / stride, W / stride, width)."""
+        active_BHWC = keras.ops.relu(self.norm(features_BHWC, present_B, training=training))
         straight_BHWC = features_BHWC if self.shortcut is None else self.shortcut(active_BHWC)
-        branch_BHWC = self.second(keras.ops.relu(self.norm_between(self.first(active_BHWC))))
+        between_BHWC = self.norm_between(self.first(active_BHWC), present_B, training=training)
+        branch_BHWC = self.second(keras.ops.relu(between_BHWC))
         return straight_BHWC + self.depth(branch_BHWC, training=training)
 
 

@@ -63,13 +63,14 @@ class ImageTower(keras.layers.Layer):
         self.drop = Dropout(self._dropout, seed=self.seed, name="image_dropout")
         self.stand_in = StandIn(self._units)
 
-    def features(self, image_BHWC: Any, training: bool) -> tuple[Any, Any]:
-        """Pictures float32 (B, H, W, 3) in [0, 1]: tokens float (B, T, D), and one vector of all of them (B, D')."""
+    def features(self, image_BHWC: Any, present_B: Any, training: bool) -> tuple[Any, Any]:
+        """Pictures float32 (B, H, W, 3) in [0, 1], present bool (B,): tokens float (B, T, D), and one vector of all of
+        them (B, D')."""
         raise NotImplementedError
 
     def call(self, image_BHWC: Any, present_B: Any, training: bool = False) -> TowerOutput:
         """Pictures float32 (B, H, W, 3) in [0, 1], present bool (B,): tokens (B, T, D), pooled (B, units)."""
-        tokens_BTD, summary_BD = self.features(image_BHWC, training)
+        tokens_BTD, summary_BD = self.features(image_BHWC, present_B, training)
         pooled_BD = self.drop(self.dense(summary_BD), training=training)
         token_mask_BT = keras.ops.logical_and(
             keras.ops.ones_like(tokens_BTD[:, :, 0], dtype="bool"), present_B[:, None]

@@ -61,7 +61,7 @@ class ViTTower(ImageTower):
         self.norm = keras.layers.LayerNormalization(epsilon=1e-6, name="norm")
         self.add_head()
 
-    def features(self, image_BHWC: Any, training: bool) -> tuple[Any, Any]:
+    def features(self, image_BHWC: Any, present_B: Any, training: bool) -> tuple[Any, Any]:
         """Tokens float (B, T, width), and their mean (B, width)."""
         tokens_BTD = places(self.patches(image_BHWC))
         tokens_BTD = tokens_BTD + keras.ops.cast(self.positions_TD, tokens_BTD.dtype)

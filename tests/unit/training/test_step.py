@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -64,10 +64,11 @@ def trained(
     accumulate: int = 1,
     task_spec: ClassificationSpec = PLAIN,
     label_weights: tuple[float, ...] = (),
+    normalization: Literal["batch", "group"] | None = None,
 ) -> tuple[list[np.ndarray], list]:
     strategy = strategy_over(replicas)
     spec = ModelSpec(
-        image=CNNSpec(filters=(4, 8), units=8),
+        image=CNNSpec(filters=(4, 8), units=8, normalization=normalization),
         text=BiLSTMSpec(embedding=6, lstm_units=4, units=6),
         regularization=RegularizationSpec(l2=l2, dropout=dropout),
     )
@@ -93,14 +94,19 @@ def trained(
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "tolerance", "augmentations"), [("sgd", 3e-7, ()), ("adam", 3e-6, ()), ("sgd", 3e-7, MIXING)]
+    ("optimizer", "tolerance", "changes"),
+    [
+        ("sgd", 3e-7, {}),
+        ("adam", 3e-6, {}),
+        ("sgd", 3e-7, {"augmentations": MIXING}),
+        ("sgd", 3e-6, {"normalization": "batch"}),
+    ],
+    ids=["sgd", "adam", "mixing", "batch normalization"],
 )
-def test_two_replicas_of_32_update_like_one_of_64(optimizer, tolerance, augmentations):
+def test_two_replicas_of_32_update_like_one_of_64(optimizer, tolerance, changes):
     # The second batch is short: 40 of 64 rows, so that the replicas count 32 and 8.
     batches = [make_batch(64, real=64), make_batch(64, real=40, seed=1), make_batch(64, real=20, seed=2)]
-    (one, one_sums), (two, two_sums) = (
-        trained(batches, replicas=n, optimizer=optimizer, augmentations=augmentations) for n in (1, 2)
-    )
+    (one, one_sums), (two, two_sums) = (trained(batches, replicas=n, optimizer=optimizer, **changes) for n in (1, 2))
     for expected, received in zip(one, two, strict=True):
         np.testing.assert_allclose(received, expected, rtol=0, atol=tolerance)
     for expected, received in zip(one_sums, two_sums, strict=True):
@@ -122,14 +128,16 @@ def test_accumulated_in_parts_a_batch_updates_like_the_whole():
         assert (received.counts, received.rows, received.broken) == (expected.counts, expected.rows, 0)
 
 
+@pytest.mark.parametrize("normalization", [None, "batch"])
 @pytest.mark.parametrize("augmentations", [(), MIXING])
-def test_padding_changes_nothing(augmentations):
+def test_padding_changes_nothing(augmentations, normalization):
     short = make_batch(8, real=8)
     padded = make_batch(16, real=8, seed=9)
     for name in ("image", "image_present", "text", "text_present", "label"):
         getattr(padded, name)[:8] = getattr(short, name)
     (one, one_sums), (two, two_sums) = (
-        trained([batch], replicas=1, optimizer="sgd", augmentations=augmentations) for batch in (short, padded)
+        trained([batch], replicas=1, optimizer="sgd", augmentations=augmentations, normalization=normalization)
+        for batch in (short, padded)
     )
     for expected, received in zip(one, two, strict=True):
         np.testing.assert_allclose(received, expected, rtol=0, atol=3e-7)
@@ -193,9 +201,11 @@ def test_a_mixed_row_has_two_labels_weighed_by_its_share():
     assert sums.counts[0] == (logits.argmax(axis=1) == batch.label).sum()
 
 
-def test_a_batch_without_a_row_that_counts_is_penalty_alone():
-    weights, [sums, _] = trained([make_batch(16, real=0)], replicas=2, optimizer="sgd", l2=0.0)
-    untouched, _ = trained([make_batch(16, real=0)], replicas=1, optimizer="sgd", l2=0.0)
+@pytest.mark.parametrize("normalization", [None, "batch"])
+def test_a_batch_without_a_row_that_counts_is_penalty_alone(normalization):
+    changes = {"optimizer": "sgd", "l2": 0.0, "normalization": normalization}
+    weights, [sums, _] = trained([make_batch(16, real=0)], replicas=2, **changes)
+    untouched, _ = trained([make_batch(16, real=0)], replicas=1, **changes)
     assert (sums.loss_sum, sums.counts, sums.rows) == (0.0, (0.0,), 0.0)
     for expected, received in zip(untouched, weights, strict=True):
         assert np.all(np.isfinite(received))

@@ -1,14 +1,15 @@
 """What the specs of image towers have in common: a width of the answer, and the pictures that they can read."""
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, PositiveInt
 
 from mmdist.spec.base import Spec
 
-__all__ = ["ImageTowerBase", "Misfit", "Rate"]
+__all__ = ["ImageTowerBase", "Misfit", "Normalization", "Rate"]
 
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
+Normalization = Literal["batch", "group"]
 
 
 class Misfit(NamedTuple):

@@ -4,19 +4,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from mmdist.spec.model.image.base import ImageTowerBase, Misfit, Rate
+from mmdist.spec.model.image.base import ImageTowerBase, Misfit, Normalization, Rate
 
 __all__ = ["ResNetSpec"]
 
 
 class ResNetSpec(ImageTowerBase):
-    """Residual blocks of two 3x3 convolutions, normalized by groups of channels; then the mean and a dense layer."""
+    """Residual blocks of two 3x3 convolutions; then the mean and a dense layer."""
 
     type: Literal["resnet"] = "resnet"
     depths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (2, 2, 2)
     """Blocks of each stage; each stage after the first halves height and width."""
     widths: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (32, 64, 128)
     """Channels of each stage; as many as `depths`."""
+    normalization: Normalization = "group"
+    """Over all rows of the batch (`batch`, which learns faster) or over each row by itself (`group`)."""
     stem_stride: Annotated[int, Field(ge=1, le=4)] = 2
     """Pixels between two places of the first convolution; 1 keeps more of small pictures, and takes 4 times as long."""
     stochastic_depth: Rate = 0.0
