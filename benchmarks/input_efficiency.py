@@ -1,7 +1,7 @@
 """Rows per second of training from Parquet shards against training from the same batches held in memory.
 
 Question: how much of the speed of training does reading, decoding and checking rows cost, with the model at work on
-the same machine? Both sides are mmdist's own loop with the model of jobs/train.yaml, each epoch with augmentation,
+the same machine? Both sides are mmdist's own loop with a CNN and a BiLSTM, concatenated; each epoch with augmentation,
 validation and a checkpoint, of which the training alone is timed; they differ in where batches come from. Before an
 epoch from memory its very batches are read. Epochs alternate within one process, and the ratio is paired round by
 round, for machines drift.

@@ -103,7 +103,7 @@ def measure(options: argparse.Namespace, train: str, validation: str, run_folder
 
 
 def demo_job(train: str, validation: str, options: argparse.Namespace) -> TrainJob:
-    """The job of jobs/train.yaml, over other folders."""
+    """A CNN and a BiLSTM, concatenated, over given folders."""
     return TrainJob.model_validate(
         {
             "kind": "train",

@@ -1,5 +1,6 @@
 """mmdist: shards to ready batches on the device, in lanes order, page checksums verified and contents summed."""
 
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,9 @@ def prepare(shards: Path, scratch: Path, side: int) -> Callable[[int], Iterator[
     dataset = open_dataset(str(shards))
     columns = ColumnsSpec(id="id", image="image")
     collator = Collator(columns=columns, image_size=(side, side), threads=default_threads())
+
+    gc.collect()
+    gc.freeze()  # as a worker does before it trains
 
     def epoch(number: int) -> Iterator[int]:
         plan = plan_epoch(
