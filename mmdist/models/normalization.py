@@ -62,29 +62,60 @@ class BatchNorm(keras.layers.Layer):
     def call(self, features: Any, present_B: Any, training: bool = False) -> Any:
         """Features float (B, ..., C), present bool (B,): the same shape as the features."""
         values = keras.ops.cast(features, "float32")
-        mean_C, variance_C = self.mean_C.value, self.variance_C.value
         if training:
-            mean_C, variance_C = self._statistics(values, present_B)
-        normalized = keras.ops.batch_normalization(
-            values, mean_C, variance_C, axis=-1, offset=self.beta_C, scale=self.gamma_C, epsilon=_EPSILON
-        )
+            weights = keras.ops.cast(keras.ops.reshape(present_B, (-1, *[1] * (len(values.shape) - 1))), "float32")
+            gamma_C, beta_C = tf.identity(self.gamma_C), tf.identity(self.beta_C)
+            normalized, mean_C, variance_C, rows = _normalized(values, gamma_C, beta_C, weights)
+            rate = keras.ops.where(rows > 0, 1.0 - _PAST_SHARE, 0.0)
+            for running_C, now_C in ((self.mean_C, mean_C), (self.variance_C, variance_C)):
+                running_C.assign(running_C + rate * (now_C - running_C))
+        else:
+            normalized = keras.ops.batch_normalization(
+                values, self.mean_C, self.variance_C, axis=-1, offset=self.beta_C, scale=self.gamma_C, epsilon=_EPSILON
+            )
         return keras.ops.cast(normalized, self.compute_dtype)
 
-    def _statistics(self, values: Any, present_B: Any) -> tuple[Any, Any]:
-        """Mean and variance of each channel, float32 (C,); the running ones take a step towards them."""
-        weights = keras.ops.cast(present_B, "float32")
-        weights = keras.ops.reshape(weights, (-1, *[1] * (len(values.shape) - 1)))
-        axes = tuple(range(len(values.shape) - 1))
-        counted = keras.ops.sum(weights * keras.ops.ones_like(values[..., :1]))
-        sums = _over_replicas(keras.ops.append(keras.ops.sum(weights * values, axis=axes), counted))
-        rows = keras.ops.maximum(sums[-1], 1.0)
-        mean_C = sums[:-1] / rows
-        # In a second pass: the difference of two large sums would not be exact.
-        variance_C = _over_replicas(keras.ops.sum(weights * keras.ops.square(values - mean_C), axis=axes)) / rows
-        rate = keras.ops.where(sums[-1] > 0, 1.0 - _PAST_SHARE, 0.0)
-        for running_C, now_C in ((self.mean_C, mean_C), (self.variance_C, variance_C)):
-            running_C.assign(running_C + rate * (now_C - running_C))
-        return mean_C, variance_C
+
+def _normalized(values: Any, gamma_C: Any, beta_C: Any, weights: Any) -> tuple[Any, Any, Any, Any]:
+    """Features float32 (B, ..., C) normalized over the rows of weight 1, float32 (B, 1, ..., 1), of all replicas.
+
+    Its gradient is written out, for what TensorFlow derives adds up places one by one: see `_sum`.
+
+    Returns:
+        The normalized features, mean and variance float32 (C,), and how many places counted.
+    """
+
+    @tf.custom_gradient
+    def normalize(values: Any, gamma_C: Any, beta_C: Any) -> Any:
+        places = math.prod(values.shape[1:-1])
+        rows = _over_replicas(tf.reduce_sum(weights)) * places
+        divisor = tf.maximum(rows, 1.0)
+        mean_C = _over_replicas(_sum(weights * values)) / divisor
+        centered = values - mean_C
+        variance_C = _over_replicas(_sum(weights * tf.square(centered))) / divisor
+        scale_C = tf.math.rsqrt(variance_C + _EPSILON)
+        unit = centered * scale_C
+
+        def gradient(given: Any, *_: Any) -> tuple[Any, Any, Any]:
+            beta, gamma = _sum(given), _sum(given * unit)
+            all_beta, all_gamma = tf.unstack(_over_replicas(tf.stack([beta, gamma])))
+            through = weights * (all_beta + unit * all_gamma) / divisor
+            return gamma_C * scale_C * (given - through), gamma, beta
+
+        return (unit * gamma_C + beta_C, mean_C, variance_C, rows), gradient
+
+    normalized, mean_C, variance_C, rows = normalize(values, gamma_C, beta_C)
+    return normalized, mean_C, variance_C, rows
+
+
+def _sum(values: Any) -> Any:
+    """Over all axes but the last: one axis after the other, for in one go TensorFlow adds number by number on CPUs.
+
+    A sum of n alike numbers, such as the places of a picture's white background, would be off by up to n roundings.
+    """
+    while len(values.shape) > 1:
+        values = tf.reduce_sum(values, axis=-2)
+    return values
 
 
 def _over_replicas(sums: Any) -> Any:

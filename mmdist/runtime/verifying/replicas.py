@@ -11,6 +11,9 @@ __all__ = ["judge_replicas"]
 
 UPDATE_TOLERANCE = 0.05
 CLOSE = 0.02
+SHAKEN_SAFETY = 4.0
+MOST_BORNE = 0.05
+"""Of the size of a gradient. What is wrong with replicas changes gradients by a large part of their size."""
 
 
 def judge_replicas(recording: Path, *, steps: int, rows: int) -> Check:
@@ -32,8 +35,9 @@ def judge_replicas(recording: Path, *, steps: int, rows: int) -> Check:
         "replicas",
         f"{count} replicas train as 1 does ({count} {device}): rows, loss, gradients, and alike copies",
         f"rows and copies exact; loss and gradients within {tolerance:.1e} relative, 4 sqrt(n) 2^-24 for the n "
-        f"places that a gradient is summed over; one update within {UPDATE_TOLERANCE:.0%} of its size (Adam divides by "
-        "the gradient's size, and so magnifies the smallest)",
+        f"places that a gradient is summed over, or gradients within {SHAKEN_SAFETY:.0f} times what one rounding of "
+        f"every weight does to them, at most {MOST_BORNE:.0%}; one update within {UPDATE_TOLERANCE:.0%} of its size "
+        "(Adam divides by the gradient's size, and so magnifies the smallest)",
     )
     pairs = by_kind.get("pair", [])
     _judge_counts(check, pairs, count, steps, rows)
@@ -60,8 +64,10 @@ def _judge_counts(check: Check, pairs: list[dict[str, Any]], count: int, steps: 
 
 
 def _judge_steps(check: Check, pairs: list[dict[str, Any]], count: int, tolerance: float) -> None:
+    shaken = max(pair["shaken"] for pair in pairs)
+    borne = max(tolerance, min(SHAKEN_SAFETY * shaken, MOST_BORNE))
     for number, pair in enumerate(pairs, 1):
-        for cause in causes_of(pair, count, tolerance):
+        for cause in causes_of(pair, count, tolerance, borne):
             check.fail(f"step {number}: {cause}")
         if check.causes:
             break
@@ -70,17 +76,22 @@ def _judge_steps(check: Check, pairs: list[dict[str, Any]], count: int, toleranc
     loss = max(pair["loss"] for pair in pairs)
     update = max(pair["update"] for pair in pairs)
     check.facts |= {"tolerance": tolerance, "loss": loss, "gradients": gradient, "gradients_worst": name}
-    check.facts |= {"update": update, "weights": len(pairs[0]["gradients"])}
+    check.facts |= {"update": update, "weights": len(pairs[0]["gradients"]), "shaken": shaken, "borne": borne}
     check.found.append(
         f"{len(pairs)} steps, each from the same bits, {check.facts['rows']} rows: loss within {loss:.1e}, gradients "
         f"of {len(pairs[0]['gradients'])} weights within {gradient:.1e} (worst: {name}), updates within {update:.1e}"
     )
+    if tolerance < gradient <= borne:
+        check.found.append(
+            f"gradients differ by more than sums do, and no more than this model makes of a rounding: on 1 replica, "
+            f"every weight moved to the next float32 changes a gradient by {shaken:.1e}; up to {borne:.1e} is borne"
+        )
     if not check.causes:
         check.found.append("after each step, all variables and gradients alike on all replicas, bit for bit")
 
 
-def causes_of(pair: dict[str, Any], count: int, tolerance: float) -> list[str]:
-    """What speaks against one step; empty where all is well."""
+def causes_of(pair: dict[str, Any], count: int, tolerance: float, borne: float | None = None) -> list[str]:
+    """What speaks against one step; empty where all is well. Gradients have `borne` as their tolerance, if given."""
     causes = []
     if pair["unlike"]:
         causes.append(
@@ -94,7 +105,7 @@ def causes_of(pair: dict[str, Any], count: int, tolerance: float) -> list[str]:
         )
     if not pair["loss"] <= tolerance:
         causes.append(f"the loss is off by {pair['loss']:.1e} relative")
-    off = {name: distance for name, distance in pair["gradients"].items() if not distance <= tolerance}
+    off = {name: distance for name, distance in pair["gradients"].items() if not distance <= (borne or tolerance)}
     if off:
         worst = max(off, key=lambda name: off[name])
         ratio = pair["ratio"]

@@ -34,7 +34,7 @@ from mmdist.storage import EventWriter, open_store
 
 GOOD: dict[str, Any] = {
     "rows": 16, "usable": 16, "counted": [16, 16], "loss": 1e-7, "gradients": {"w": 1e-6}, "gradient_norm": 1.0,
-    "ratio": 1.0, "update": 1e-5, "unlike": [],
+    "ratio": 1.0, "update": 1e-5, "unlike": [], "shaken": 1e-7,
 }  # fmt: skip
 OPENING = Opening(
     names=("dense/kernel", "adam/m", "dropout/seed_generator_state"),
@@ -186,6 +186,20 @@ def test_good_steps_pass(tmp_path: Path) -> None:
     check = judge_replicas(write_parity(tmp_path / "r", GOOD, GOOD), steps=2, rows=32)
     assert check.causes == []
     assert {"a planted fault", "a row counted twice"} < set(check.controls)
+
+
+@pytest.mark.parametrize(
+    ("distance", "shaken", "is_borne"), [(3e-5, 1e-5, True), (5e-5, 1e-5, False), (0.04, 1.0, True), (0.06, 1.0, False)]
+)
+def test_gradients_may_differ_by_what_the_model_makes_of_a_rounding(
+    tmp_path: Path, distance: float, shaken: float, is_borne: bool
+) -> None:
+    pairs = [{**GOOD, "gradients": {"w": distance}}, {**GOOD, "shaken": shaken}]
+    check = judge_replicas(write_parity(tmp_path / "r", *pairs), steps=2, rows=32)
+    assert check.causes == (
+        [] if is_borne else [f"step 1: gradients of 1 weights differ, w by {distance:.1e} relative"]
+    )
+    assert any("no more than this model makes of a rounding" in line for line in check.found) == is_borne
 
 
 @pytest.mark.parametrize(
