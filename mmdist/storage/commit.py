@@ -6,7 +6,7 @@ file's size and hash, and whose payload agrees. A writer never reuses a folder.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mmdist.errors import StorageError
@@ -40,13 +40,16 @@ class UnfinishedError(CommitError):
     """The writing of the marker was cut off: the commit never returned, and nobody was told that it had."""
 
 
-def commit_folder(store: Store, folder: str, payload: Mapping[str, Content]) -> None:
+def commit_folder(
+    store: Store, folder: str, payload: Mapping[str, Content], *, moved: Callable[[], None] = lambda: None
+) -> None:
     """Writes files into a fresh folder and commits them, then reads all of it back.
 
     Args:
         store: Where the folder lies.
         folder: Its path; it must not hold a manifest or a marker yet.
         payload: Contents by file name.
+        moved: Called whenever a portion was read back.
 
     Raises:
         CommitError: when the folder was used before, or what is read back differs.
@@ -67,7 +70,7 @@ def commit_folder(store: Store, folder: str, payload: Mapping[str, Content]) -> 
     manifest = json.dumps({"version": 1, "files": files}, indent=1, sort_keys=True).encode()
     target.write_bytes(MANIFEST, manifest)
     target.write_bytes(COMMITTED, hashlib.sha256(manifest).hexdigest().encode())
-    verify_committed(store, folder)
+    verify_committed(store, folder, moved=moved)
 
 
 def commit_anew(store: Store, folder: str, payload: Mapping[str, Content]) -> None:
@@ -113,14 +116,21 @@ def read_committed(store: Store, folder: str) -> dict[str, bytes]:
     return payload
 
 
-def verify_committed(store: Store, folder: str) -> None:
-    """Checks what `read_committed` checks, and raises what it raises; holds a small part of a file at a time."""
+def verify_committed(store: Store, folder: str, *, moved: Callable[[], None] = lambda: None) -> None:
+    """Checks what `read_committed` checks, and raises what it raises; holds a small part of a file at a time.
+
+    Args:
+        store: Where the folder lies.
+        folder: Its path.
+        moved: Called whenever a portion was read.
+    """
     target = store.child(folder)
     for name, facts in _read_manifest(target).items():
         digest, size_bytes = hashlib.sha256(), 0
         for chunk in _chunks(target, name):
             digest.update(chunk)
             size_bytes += len(chunk)
+            moved()
         _check(target, name, facts, digest.hexdigest(), size_bytes)
 
 

@@ -71,7 +71,7 @@ class CheckpointWriter:
         run: The run.
         events: Gets `checkpoint-saved`.
         known: Folders that are there and count, from oldest to newest.
-        moved: Called, in the writing thread, whenever storage has taken a portion.
+        moved: Called, in the writing thread, whenever storage has taken a portion, or given one back.
     """
 
     def __init__(
@@ -124,7 +124,8 @@ class CheckpointWriter:
 
     def _write(self, folder: str, arrays: list[Array], text: bytes, kept: set[str], step: int) -> None:
         try:
-            commit_folder(self._run, folder, {ARRAYS: Portions(arrays_file(arrays), self._moved), STATE: text})
+            files = Portions(arrays_file(arrays), self._moved)
+            commit_folder(self._run, folder, {ARRAYS: files, STATE: text}, moved=self._moved)
         except (StorageError, FileNotFoundError) as error:
             with suppress(StorageError, FileNotFoundError):
                 if not is_committed(self._run, folder):

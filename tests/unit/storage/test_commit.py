@@ -97,3 +97,10 @@ def test_every_prefix_of_a_commit_is_either_whole_or_refused(store, monkeypatch)
         monkeypatch.undo()
         with pytest.raises(CommitError):
             read_committed(store, f"crash-{stop_after}")
+
+
+def test_reading_back_tells_of_each_portion(store, monkeypatch):
+    monkeypatch.setattr("mmdist.storage.commit._CHUNK_BYTES", 1000)
+    told = []
+    commit_folder(store, "one", PAYLOAD, moved=lambda: told.append(None))
+    assert len(told) == 3 + 1, "2,048 bytes, and 2"

@@ -70,7 +70,7 @@ def test_the_copy_is_taken_before_save_returns(run, monkeypatch):
     go_on = threading.Event()
     monkeypatch.setattr(
         "mmdist.training.checkpoint.commit_folder",
-        lambda *arguments: (go_on.wait(10), commit_folder(*arguments)),
+        lambda *arguments, **named: (go_on.wait(10), commit_folder(*arguments, **named)),
     )
     variable, target = Variable(np.zeros(3)), writer(run)
     target.save(checkpoint_name(1, 1, 0), [variable], {"step": 1}, keep_all)
@@ -142,8 +142,8 @@ def test_pruning_waits_for_the_new_one_and_takes_the_marker_first(run, monkeypat
     order = []
     delete, commit = type(run).delete_file, commit_folder
 
-    def committed(store, folder, payload):
-        commit(store, folder, payload)
+    def committed(store, folder, payload, **named):
+        commit(store, folder, payload, **named)
         order.append(f"committed {folder}")
 
     def deleted(store, path):
@@ -162,7 +162,7 @@ def test_pruning_waits_for_the_new_one_and_takes_the_marker_first(run, monkeypat
 def test_a_failed_write_is_raised_and_prunes_nothing(run, monkeypatch):
     save(run, 1)
 
-    def full(*_):
+    def full(*_, **__):
         raise StorageError("storage failed an operation", received="No space left on device")
 
     monkeypatch.setattr("mmdist.training.checkpoint.commit_folder", full)
