@@ -8,7 +8,7 @@ from mmdist.data.batches import Batch
 from mmdist.errors import TrainingFailedError
 from mmdist.spec.train import TrainSpec
 from mmdist.storage import EventWriter, Store, read_events
-from mmdist.training.step import StepSums
+from mmdist.training.step_sums import StepSums
 
 __all__ = ["Divergence", "RollBackError", "refuse"]
 

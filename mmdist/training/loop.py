@@ -17,7 +17,7 @@ from mmdist.training.pace import InputTime, Pace, timed
 from mmdist.training.parts import LoopParts
 from mmdist.training.policies import EverySteps, KeepLast
 from mmdist.training.state import TrainingState
-from mmdist.training.step import StepSums
+from mmdist.training.step_sums import StepSums
 from mmdist.training.validation import validate
 
 __all__ = ["Loop"]

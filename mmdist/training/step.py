@@ -8,7 +8,7 @@ double them.
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,39 +27,14 @@ from mmdist.training.averages import Averages
 from mmdist.training.clipping import Clipping
 from mmdist.training.gradients import gradients_in_parts
 from mmdist.training.precision import LossScale
-from mmdist.training.towers import part_of, towers_of, watched, where_broken
+from mmdist.training.step_sums import BROKEN, StepSums, broken, fixed_sums, read_sums, with_overflowed
+from mmdist.training.towers import part_of, towers_of, watched
 from mmdist.training.tuning import Tuning
 from mmdist.training.undo import Undo
 
-__all__ = ["StepSums", "Steps"]
+__all__ = ["Steps"]
 
 Arrays = dict[str, npt.NDArray[Any]]
-
-
-class StepSums(NamedTuple):
-    """What a step counted, over all replicas and workers."""
-
-    loss_sum: float
-    """The task's loss, summed over the rows that count; without penalties."""
-    rows: float
-    """Rows that count."""
-    stop_votes: float
-    """Workers that were asked to stop: all learn it from the same step."""
-    regroup_votes: float
-    """Workers that were asked to make room for a larger group."""
-    set_aside: float
-    """Places of rows that were quarantined, over all workers."""
-    broken: float
-    """Replicas whose loss or gradients are not finite. The loss alone does not tell: ReLU turns NaN into 0."""
-    overflowed: float = 0.0
-    """1 where float16 gradients overflowed: the step was undone, and the loss scale halved. Not a divergence."""
-    counts: tuple[float, ...] = ()
-    """The task's metrics, by its names, summed over the rows that count."""
-    where_broken: str = ""
-    """Where a training step stopped being finite, in words; empty where it did not."""
-
-
-_BROKEN = StepSums._fields.index("broken")
 
 
 class Steps:
@@ -154,15 +129,7 @@ class Steps:
 
     def sums(self, result: Any) -> StepSums:
         """Waits for what `train` or `validate` has started."""
-        numbers = tuple(float(value) for value in result.numpy())
-        first, metrics, towers = len(StepSums._fields) - 2, len(self._task.metrics), len(self._towers)
-        fixed, counts, flags = numbers[:first], numbers[first : first + metrics], numbers[first + metrics :]
-        sums = StepSums._make((*fixed, counts, ""))
-        if not sums.broken:
-            return sums
-        outputs = [name for name, flag in zip(self._towers, flags, strict=False) if flag]
-        gradients = [name for name, flag in zip(self._parts, flags[towers:], strict=False) if flag]
-        return sums._replace(where_broken=where_broken(outputs, gradients, self._parts))
+        return read_sums(result, metrics=len(self._task.metrics), towers=self._towers, parts=self._parts)
 
     def validate(self, batch: Batch, *, stop: bool = False) -> Any:
         """Starts a step without update on this worker's part of a batch."""
@@ -188,14 +155,14 @@ class Steps:
         total = self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
         if self._averages is not None:
             self._averages.follow(self._optimizer.iterations)
-        broken = total[_BROKEN] > 0
+        is_broken = total[BROKEN] > 0
         if self._undo is not None:
-            self._undo.give_back(kept, broken)
-        return _with_overflowed(total, self._loss_scale.follow(broken))
+            self._undo.give_back(kept, is_broken)
+        return with_overflowed(total, self._loss_scale.follow(is_broken))
 
     def _validate_all(self, inputs: Any) -> Any:
         sums = self._strategy.run(self._validate_replica, args=(inputs,))
-        return _with_overflowed(self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None), tf.zeros([]))
+        return with_overflowed(self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None), tf.zeros([]))
 
     def _train_replica(self, inputs: dict[str, Any], variables: Sequence[Any]) -> Any:
         """A step on one replica's rows; `variables` are those that learn."""
@@ -217,9 +184,9 @@ class Steps:
         gradients = self._loss_scale.unscale(gradients)
         sums = [_sum(gradient) for gradient in gradients]
         self._optimizer.apply(self._clipping.clip(gradients, variables), variables)
-        fixed = _fixed_sums(inputs, numbers[0], numbers[1] + tf.add_n(sums))
+        fixed = fixed_sums(inputs, numbers[0], numbers[1] + tf.add_n(sums))
         counts, outputs = tf.split(numbers[2:], [len(self._task.metrics), len(self._towers)])
-        flags = _broken(tf.concat([outputs, self._sums_of_parts(sums, variables)], axis=0))
+        flags = broken(tf.concat([outputs, self._sums_of_parts(sums, variables)], axis=0))
         return tf.concat([fixed, counts, flags], axis=0)
 
     def _sums_of_parts(self, sums: Sequence[Any], variables: Sequence[Any]) -> Any:
@@ -234,7 +201,7 @@ class Steps:
 
     def _validate_replica(self, inputs: dict[str, Any]) -> Any:
         loss_sum, _, counts, outputs = self._forward(inputs, training=False)
-        return tf.concat([_fixed_sums(inputs, loss_sum, loss_sum), counts, _broken(outputs)], axis=0)
+        return tf.concat([fixed_sums(inputs, loss_sum, loss_sum), counts, broken(outputs)], axis=0)
 
     def _forward(self, inputs: dict[str, Any], *, training: bool) -> tuple[Any, Any, Any, Any]:
         """Over the rows that count, the sums of the loss that is reported, of what is minimized, and of the metrics;
@@ -273,20 +240,6 @@ class Steps:
             return found
         own, partner = inputs["own_share"], of({**inputs, "label": inputs["partner_label"]})
         return own * found[0] + (1.0 - own) * partner[0], own * found[1] + (1.0 - own) * partner[1]
-
-
-def _fixed_sums(inputs: dict[str, Any], loss_sum: Any, health: Any) -> Any:
-    """One replica's part of what `StepSums` begins with; `health` is finite where all is well."""
-    return tf.stack([loss_sum, tf.reduce_sum(inputs["mask"]), *tf.unstack(inputs["said"]), _broken(health)])
-
-
-def _broken(sums: Any) -> Any:
-    """1 for each of the sums, float32 (n,), that is not finite, else 0."""
-    return 1.0 - tf.cast(tf.math.is_finite(sums), tf.float32)
-
-
-def _with_overflowed(sums: Any, overflowed: Any) -> Any:
-    return tf.concat([sums[: _BROKEN + 1], overflowed[None], sums[_BROKEN + 1 :]], axis=0)
 
 
 def _sum(gradient: Any) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmdist.training.step import StepSums
+from mmdist.training.step_sums import StepSums
 
 __all__ = ["Totals"]
 

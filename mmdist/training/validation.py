@@ -7,7 +7,7 @@ from mmdist.data.batches import Batch
 from mmdist.data.ledger import EpochLedger
 from mmdist.data.stream import BatchStream, StoragePlan
 from mmdist.errors import DataRefusedError, Place
-from mmdist.training.step import StepSums
+from mmdist.training.step_sums import StepSums
 from mmdist.training.totals import Totals
 
 if TYPE_CHECKING:

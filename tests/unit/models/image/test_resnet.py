@@ -40,8 +40,9 @@ def test_a_block_that_is_left_out_hands_its_input_on():
     tower(PICTURES, PRESENT)
     last = tower.blocks[-1]
     features = np.random.default_rng(1).random((4, 4, 4, 8), np.float32)
-    np.testing.assert_array_equal(last(features, training=True), last.shortcut(np.maximum(last.norm(features), 0.0)))
-    assert not np.array_equal(last(features), last(features, training=True))
+    active = np.maximum(last.norm(features, PRESENT), 0.0)
+    np.testing.assert_array_equal(last(features, PRESENT, training=True), last.shortcut(active))
+    assert not np.array_equal(last(features, PRESENT), last(features, PRESENT, training=True))
     assert [block.depth.rate for block in tower.blocks] == pytest.approx([0.0, 0.4995, 0.999])
 
 
