@@ -21,11 +21,13 @@ JOBS = REPOSITORY / "jobs"
 SHRUNK = (
     *("--set", "import.source.size=32"),
     *("--set", "data.image.size=[32, 32]"),
+    *("--set", "model.image.depths=[1, 1]"),
+    *("--set", "model.image.widths=[8, 16]"),
     *("--set", "train.epochs=2"),
     *("--set", "evaluation.bootstrap_samples=100"),
 )
 MMDIST = [sys.executable, "-c", "from mmdist.cli.main import main; main()"]
-LIMIT_S = 180
+LIMIT_S = 400
 
 
 def environment() -> dict[str, str]:

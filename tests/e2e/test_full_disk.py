@@ -44,7 +44,7 @@ def test_a_full_disk_ends_the_job_by_name_and_what_was_written_stays(disk: Path)
     with (disk / "fill").open("wb") as file:
         left = os.statvfs(disk)
         os.posix_fallocate(file.fileno(), 0, left.f_bavail * left.f_frsize)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 4, err
     assert "No space left on device" in err
     assert "to do: free space" in err

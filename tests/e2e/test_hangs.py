@@ -76,7 +76,7 @@ def test_a_run_never_hangs(demo: Demo, tmp_path: Path) -> None:
     wait_until(lambda: trains(run, 2) or process.poll() is not None, "the second worker", 120)
     below = psutil.Process(process.pid).children(recursive=True)
     flag.touch()
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
 
     assert process.returncode == 6, err
     assert len(events(run, "worker-started")) == 2
@@ -100,7 +100,7 @@ def test_a_run_never_hangs(demo: Demo, tmp_path: Path) -> None:
     process = subprocess.Popen(words, cwd=demo.folder, env=env, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: trains(run, 3) or process.poll() is not None, "the worker of the resumed run")
     os.kill(events(run, "worker-started")[-1]["pid"], signal.SIGTERM)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     status = json.loads(mmdist("status", "hang", "--json", cwd=demo.folder).stdout)
     assert (status["state"], status["resume"]) == ("stopped", f"mmdist submit --resume {run}")

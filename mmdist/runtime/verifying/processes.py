@@ -12,6 +12,7 @@ from mmdist.errors import MmdistError, WorkerLostError
 from mmdist.runtime.failures import error_from_record
 from mmdist.runtime.rundir import create_run
 from mmdist.runtime.verifying.records import Recording, read_recording
+from mmdist.runtime.verifying.sample import CHECKPOINT_EVERY
 from mmdist.spec.job import TrainJob
 from mmdist.spec.resources import ResourcesSpec
 from mmdist.storage import Store, open_store
@@ -115,12 +116,18 @@ def _kill_after(process: "subprocess.Popen[bytes]", recording: Path, run: Store,
         if len(read_recording(recording).steps) >= steps:
             break
         time.sleep(LOOK_EVERY_S)
-    # The checkpoint may still be on its way to the disk; without one there would be nothing to resume from.
+    # The checkpoint of before may still be on its way to the disk, and the one before that be of an epoch's end.
     deadline = time.monotonic() + SAVE_LIMIT_S
-    while process.poll() is None and not committed_checkpoints(run) and time.monotonic() < deadline:
+    due = (steps - 1) // CHECKPOINT_EVERY * CHECKPOINT_EVERY
+    while process.poll() is None and _newest_step(run) < due and time.monotonic() < deadline:
         time.sleep(LOOK_EVERY_S)
     if process.poll() is None:
         process.send_signal(signal.SIGKILL)
+
+
+def _newest_step(run: Store) -> int:
+    folders = committed_checkpoints(run)
+    return int(Path(folders[-1]).name.split("-")[0]) if folders else 0
 
 
 def _tail(log: Path) -> str:

@@ -1,9 +1,13 @@
 """The parts of `mmdist verify` that need no TensorFlow: the sample, the judges, and what they must not let pass."""
 
 import json
+import signal
+import subprocess
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +20,7 @@ from tiny_runs import job_dict, write_data, write_split
 from mmdist.cli.main import run
 from mmdist.data.dataset import open_dataset
 from mmdist.errors import DataRefusedError, ResourceError, WorkerLostError
-from mmdist.runtime.verifying import importing
+from mmdist.runtime.verifying import importing, processes
 from mmdist.runtime.verifying.bits import digest, flip_bit
 from mmdist.runtime.verifying.processes import Processes
 from mmdist.runtime.verifying.proof import Check, Proof
@@ -30,7 +34,8 @@ from mmdist.spec.dump import dump_job
 from mmdist.spec.importing import ImportSpec
 from mmdist.spec.job import TrainJob
 from mmdist.spec.resources import ResourcesSpec
-from mmdist.storage import EventWriter, open_store
+from mmdist.storage import EventWriter, commit_folder, open_store
+from mmdist.training.checkpoint import checkpoint_name
 
 GOOD: dict[str, Any] = {
     "rows": 16, "usable": 16, "counted": [16, 16], "loss": 1e-7, "gradients": {"w": 1e-6}, "gradient_norm": 1.0,
@@ -459,3 +464,17 @@ def test_a_resume_that_differs_is_named_by_what_differs(recount: Recount, tmp_pa
         alone=still, resumed=replace(resumed, end=("a", "b", "c"))
     )
     assert "no fault was planted: the comparison itself is unproven" in causes(alone=replace(alone, controls={}))
+
+
+def test_the_kill_waits_for_the_checkpoint_of_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "read_recording", lambda _: SimpleNamespace(steps=[{}] * 10))
+    run = open_store(str(tmp_path))
+    commit_folder(run, checkpoint_name(6, 1, 0), {"x": b""})
+    with subprocess.Popen(["sleep", "60"]) as victim:
+        killer = Thread(target=processes._kill_after, args=(victim, tmp_path, run, 10))
+        killer.start()
+        killer.join(0.5)
+        assert killer.is_alive(), "the checkpoint of step 6 is of an epoch's end, and that of step 9 on its way"
+        commit_folder(run, checkpoint_name(9, 1, 0), {"x": b""})
+        killer.join(30)
+        assert victim.wait(30) == -signal.SIGKILL
