@@ -33,6 +33,7 @@ __all__ = [
     "Restored",
     "checkpoint_name",
     "committed_checkpoints",
+    "newest_step",
     "read_checkpoint",
     "restore_newest",
 ]
@@ -158,6 +159,11 @@ class CheckpointWriter:
 def committed_checkpoints(run: Store) -> list[str]:
     """Committed checkpoint folders, from oldest to newest."""
     return [folder for _, folder in _folders(run) if is_committed(run, folder)]
+
+
+def newest_step(run: Store) -> int:
+    """The step of the newest committed checkpoint; 0 where there is none."""
+    return max((step for (step, _, _), folder in _folders(run) if is_committed(run, folder)), default=0)
 
 
 def read_checkpoint(run: Store, folder: str) -> Restored:

@@ -16,7 +16,7 @@ from mmdist.runtime.verifying.sample import CHECKPOINT_EVERY
 from mmdist.spec.job import TrainJob
 from mmdist.spec.resources import ResourcesSpec
 from mmdist.storage import Store, open_store
-from mmdist.training.checkpoint import committed_checkpoints
+from mmdist.training.checkpoint import newest_step
 
 __all__ = ["Processes", "Started", "raise_failure"]
 
@@ -119,15 +119,10 @@ def _kill_after(process: "subprocess.Popen[bytes]", recording: Path, run: Store,
     # The checkpoint of before may still be on its way to the disk, and the one before that be of an epoch's end.
     deadline = time.monotonic() + SAVE_LIMIT_S
     due = (steps - 1) // CHECKPOINT_EVERY * CHECKPOINT_EVERY
-    while process.poll() is None and _newest_step(run) < due and time.monotonic() < deadline:
+    while process.poll() is None and newest_step(run) < due and time.monotonic() < deadline:
         time.sleep(LOOK_EVERY_S)
     if process.poll() is None:
         process.send_signal(signal.SIGKILL)
-
-
-def _newest_step(run: Store) -> int:
-    folders = committed_checkpoints(run)
-    return int(Path(folders[-1]).name.split("-")[0]) if folders else 0
 
 
 def _tail(log: Path) -> str:
