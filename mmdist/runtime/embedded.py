@@ -25,6 +25,8 @@ PREFIX = "mmdist-"
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    # A thread of Ray Data's that outlives its Ray would start another, and Ray ends the process that loses that one.
+    "RAY_ENABLE_AUTO_CONNECT": "0",
     "RAY_TRAIN_V2_ENABLED": "1",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",

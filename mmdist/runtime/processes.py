@@ -11,11 +11,13 @@ from typing import Any
 
 import psutil
 
+from mmdist.training.watchdog import STACKS_SIGNAL
+
 __all__ = ["end_process", "is_alive", "machine", "this_process"]
 
 STARTED_WITHIN_S = 2.0
 """The start of a process is counted from the machine's, which a clock that is set moves a little."""
-LAST_WORDS_S = 1.0
+LAST_WORDS_S = 2.0
 
 
 def this_process() -> dict[str, Any]:
@@ -42,17 +44,21 @@ def is_alive(pid: int, started_s: float) -> bool:
     return _find(pid, started_s) is not None
 
 
-def end_process(facts: Mapping[str, Any]) -> bool:
+def end_process(facts: Mapping[str, Any], *, owes_stacks: bool = False) -> bool:
     """Ends the process with these facts of `this_process`, on this machine; False where it was gone.
 
-    One that was stopped goes on for a second first: long enough to write the stacks that it owes its log.
+    Args:
+        facts: Which process.
+        owes_stacks: Whether to leave it two seconds to write the stacks of its threads to its log: by itself where it
+            was stopped, and goes on for so long; asked by `STACKS_SIGNAL` otherwise.
     """
     found = _find(facts["pid"], facts["process_started"])
     if found is None:
         return False
     with suppress(psutil.NoSuchProcess):
-        if found.status() == psutil.STATUS_STOPPED:
-            found.send_signal(signal.SIGCONT)
+        if owes_stacks:
+            is_stopped = found.status() == psutil.STATUS_STOPPED
+            found.send_signal(signal.SIGCONT if is_stopped else STACKS_SIGNAL)
             time.sleep(LAST_WORDS_S)
         found.kill()
     return True

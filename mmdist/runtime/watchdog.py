@@ -31,7 +31,7 @@ class GroupWatch:
         run: The run.
         events: Gets `worker-hung` for each worker that is ended.
         hang_timeout_s: Seconds that a step may take.
-        end: Ends a worker's process, given the facts of its `worker-started`.
+        end: Ends the process of a worker that hangs.
         give_up: Called with an error where no new group came.
         renewal_s: How long a new group may take to begin.
     """
@@ -42,7 +42,7 @@ class GroupWatch:
         events: EventWriter,
         *,
         hang_timeout_s: float,
-        end: Callable[[dict[str, Any]], None],
+        end: Callable[[Hang], None],
         give_up: Callable[[MmdistError], None],
         renewal_s: float = RENEWAL_S,
     ) -> None:
@@ -110,7 +110,7 @@ class GroupWatch:
         self._hung = [hang.words for hang in hangs]
         for hang, words in zip(hangs, self._hung, strict=True):
             facts, note = hang.worker.facts, hang.worker.note
-            self._end(dict(facts))
+            self._end(hang)
             self._events.write(
                 "worker-hung",
                 rank=facts["rank"],
@@ -144,10 +144,11 @@ class GroupWatch:
                     worker.see(None, took_s=time.monotonic() - begun_s + every_s)
 
 
-def end_on_machine(facts: dict[str, Any]) -> None:
+def end_on_machine(hang: Hang) -> None:
     """Ends a worker's process, on this machine or, through Ray, on its own. One that is cut off is left to Ray."""
+    facts, owes_stacks = dict(hang.worker.facts), hang.how == "silent"
     if facts.get("machine") == machine():
-        end_process(facts)
+        end_process(facts, owes_stacks=owes_stacks)
         return
     import ray as typed_ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -155,7 +156,7 @@ def end_on_machine(facts: dict[str, Any]) -> None:
     ray: Any = typed_ray
     node = NodeAffinitySchedulingStrategy(facts["node_id"], soft=False)
     task = ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=node)(end_process)
-    ray.wait([task.remote(facts)], timeout=TOLD_WITHIN_S)
+    ray.wait([task.remote(facts, owes_stacks=owes_stacks)], timeout=TOLD_WITHIN_S)
 
 
 def _lost(message: str, hung: Sequence[str]) -> WorkerLostError:

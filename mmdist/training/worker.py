@@ -76,7 +76,7 @@ def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
             hang_timeout_s=limit_s,
             regroup_request=worker.regroup_request,
         ) as heartbeat,
-        Watchdog(heartbeat, worker.events, hang_timeout_s=limit_s),
+        Watchdog(heartbeat, worker.events),
     ):
         return _work(worker, heartbeat)
 

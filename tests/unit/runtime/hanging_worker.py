@@ -1,10 +1,12 @@
 """A process that tells of itself as a worker does, and then of nothing more.
 
-It sleeps after some steps (`stuck`), stops itself (`silent`), waits while it builds (`waiting`), builds for a long time
-(`building`), or saves to a disk that takes nothing (`full`) or takes a little at a time (`slow`).
+It sleeps after some steps (`stuck`), stops itself (`stopped`), keeps the interpreter's lock (`locked`), waits while it
+builds (`waiting`), builds for a long time (`building`), or saves to a disk that takes nothing (`full`) or a little at a
+time (`slow`).
 """
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -43,7 +45,7 @@ def main() -> None:
     identity = {"pid": os.getpid()}
     with (
         Heartbeat(run, "worker-0", identity=identity, hang_timeout_s=limit_s) as heartbeat,
-        Watchdog(heartbeat, events, hang_timeout_s=limit_s),
+        Watchdog(heartbeat, events),
     ):
         heartbeat.begin("build")
         if how == "waiting":
@@ -54,8 +56,10 @@ def main() -> None:
         for step in range(12):
             heartbeat.note(step=step)
             time.sleep(0.2)
-        if how == "silent":
+        if how == "stopped":
             os.kill(os.getpid(), signal.SIGSTOP)
+        if how == "locked":
+            re.match("(a+)+b", "a" * 100)
         if how in ("full", "slow"):
             save(heartbeat, os.path.dirname(url), 1 if how == "full" else 60)
         sleep_for_ever()
