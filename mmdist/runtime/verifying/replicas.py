@@ -7,13 +7,23 @@ from typing import Any
 
 from mmdist.runtime.verifying.proof import Check
 
-__all__ = ["judge_replicas"]
+__all__ = ["judge_replicas", "most_borne"]
 
 UPDATE_TOLERANCE = 0.05
 CLOSE = 0.02
 SHAKEN_SAFETY = 4.0
 MOST_BORNE = 0.05
 """Of the size of a gradient. What is wrong with replicas changes gradients by a large part of their size."""
+
+
+def most_borne(tolerance: float, shaken: float) -> float:
+    """How far gradients may be apart, relative.
+
+    Args:
+        tolerance: What sums in another order may differ by.
+        shaken: What one rounding of every weight does to a gradient.
+    """
+    return max(tolerance, min(SHAKEN_SAFETY * shaken, MOST_BORNE))
 
 
 def judge_replicas(recording: Path, *, steps: int, rows: int) -> Check:
@@ -65,7 +75,7 @@ def _judge_counts(check: Check, pairs: list[dict[str, Any]], count: int, steps: 
 
 def _judge_steps(check: Check, pairs: list[dict[str, Any]], count: int, tolerance: float) -> None:
     shaken = max(pair["shaken"] for pair in pairs)
-    borne = max(tolerance, min(SHAKEN_SAFETY * shaken, MOST_BORNE))
+    borne = most_borne(tolerance, shaken)
     for number, pair in enumerate(pairs, 1):
         for cause in causes_of(pair, count, tolerance, borne):
             check.fail(f"step {number}: {cause}")
@@ -134,11 +144,15 @@ def _own_controls(pairs: list[dict[str, Any]], count: int, tolerance: float) -> 
     """A good step of this very run, spoilt."""
     if not pairs:
         return {}
+    borne = most_borne(tolerance, max(pair["shaken"] for pair in pairs))
     pair = {**pairs[0], "unlike": [], "loss": 0.0, "gradients": {"w": 0.0}, "ratio": 1.0, "update": 0.0}
     pair["counted"] = [pair["usable"], pair["usable"]]
     spoilt: dict[str, dict[str, Any]] = {
         "a row counted twice": {"counted": [pair["usable"], pair["usable"] + 1]},
         "a loss that is no number": {"loss": math.nan},
+        "gradients twice as far apart as is borne": {"gradients": {"w": 2 * borne}},
     }
-    is_fair = not causes_of(pair, count, tolerance)
-    return {name: is_fair and bool(causes_of({**pair, **fault}, count, tolerance)) for name, fault in spoilt.items()}
+    is_fair = not causes_of(pair, count, tolerance, borne)
+    return {
+        name: is_fair and bool(causes_of({**pair, **fault}, count, tolerance, borne)) for name, fault in spoilt.items()
+    }

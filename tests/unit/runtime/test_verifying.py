@@ -190,7 +190,7 @@ def write_parity(path: Path, *pairs: dict[str, Any], replicas: int = 2, controls
 def test_good_steps_pass(tmp_path: Path) -> None:
     check = judge_replicas(write_parity(tmp_path / "r", GOOD, GOOD), steps=2, rows=32)
     assert check.causes == []
-    assert {"a planted fault", "a row counted twice"} < set(check.controls)
+    assert {"a planted fault", "a row counted twice", "gradients twice as far apart as is borne"} < set(check.controls)
 
 
 @pytest.mark.parametrize(
