@@ -62,7 +62,7 @@ def auxiliary_outputs(
 
 
 def auxiliary_losses(
-    spec: AuxiliarySpec, outputs: Tensors, inputs: Tensors, losses_of: Callable[[Tensors], Any]
+    spec: AuxiliarySpec, outputs: Tensors, inputs: Tensors, loss_alone: Callable[[str, Tensors], Any]
 ) -> Any:
     """What is added to the loss of each row of this replica, float32 (B,); 0 where a row lacks what it is about.
 
@@ -70,7 +70,7 @@ def auxiliary_losses(
         spec: Which losses, and their weights.
         outputs: The model's, those of `auxiliary_outputs` among them.
         inputs: The batch's arrays, `mask` among them: rows where it is 0 are no rows to be told from either.
-        losses_of: From outputs to the task's loss of each row, float32 (B,).
+        loss_alone: From a modality and the outputs of its head to the loss of each row, float32 (B,).
     """
     present = {name.removesuffix("/present"): each for name, each in outputs.items() if name.endswith("/present")}
     total_B = tf.zeros_like(inputs["mask"])
@@ -78,7 +78,7 @@ def auxiliary_losses(
         for name, present_B in present.items():
             start = f"{name}/"
             alone = {key.removeprefix(start): value for key, value in outputs.items() if key.startswith(start)}
-            total_B += spec.per_modality * present_B * losses_of(alone)
+            total_B += spec.per_modality * present_B * loss_alone(name, alone)
     if spec.alignment is not None:
         pairs = list(combinations(present, 2))
         for one, other in pairs:

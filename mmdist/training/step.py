@@ -220,12 +220,19 @@ class Steps:
         losses, taught = self._row_losses(outputs, inputs)
         beside = tf.zeros_like(mask)
         if training:
-            beside = auxiliary_losses(self._auxiliary, outputs, inputs, lambda each: self._row_losses(each, inputs)[1])
+            beside = auxiliary_losses(
+                self._auxiliary, outputs, inputs, lambda modality, alone: self._taught_alone(modality, alone, inputs)
+            )
         metrics = [tf.reduce_sum(values * mask) for values in self._task.row_metrics(outputs, inputs)]
         totals = tf.stack(metrics) if metrics else tf.zeros([0])
         taught_sum = tf.reduce_sum(taught * mask) + tf.reduce_sum(beside * mask)
         shown = [tf.reduce_sum(tf.cast(of_towers[name], tf.float32)) for name in self._towers]
         return tf.reduce_sum(losses * mask), taught_sum, totals, tf.stack(shown) if shown else tf.zeros([0])
+
+    def _taught_alone(self, modality: str, outputs: Mapping[str, Any], inputs: dict[str, Any]) -> Any:
+        """What a modality's own head is taught, float32 (B,): only pictures are mixed, so others keep their labels."""
+        own = inputs if modality == "image" else {name: inputs[name] for name in inputs if name != "own_share"}
+        return self._row_losses(outputs, own)[1]
 
     def _row_losses(self, outputs: Mapping[str, Any], inputs: dict[str, Any]) -> tuple[Any, Any]:
         """The task's, as they are reported and as they are taught; a mixed row has two labels, of which its own counts

@@ -9,6 +9,7 @@ import tensorflow as tf
 from test_step import make, make_batch, strategy_over
 
 from mmdist.models.auxiliary import auxiliary_losses
+from mmdist.spec.augment import CutmixSpec
 from mmdist.spec.model import (
     AlignmentSpec,
     AuxiliarySpec,
@@ -26,10 +27,11 @@ SMALL = ModelSpec(
     regularization=RegularizationSpec(dropout=0.3),
     modality_dropout=0.3,
 )
+CUTMIX = (CutmixSpec(),)
 BOTH = AuxiliarySpec(per_modality=0.5, alignment=AlignmentSpec(weight=2.0, temperature=0.5, width=5))
 
 
-def trained(batches, *, replicas=1, auxiliary=BOTH, rate=0.1, **changes):
+def trained(batches, *, replicas=1, auxiliary=BOTH, rate=0.1, augmentations=(), **changes):
     strategy = strategy_over(replicas)
     with strategy.scope():
         model, task = make(SMALL.model_copy(update={"auxiliary": auxiliary, **changes}))
@@ -40,7 +42,7 @@ def trained(batches, *, replicas=1, auxiliary=BOTH, rate=0.1, **changes):
         task,
         optimizer,
         strategy,
-        augmentations=(),
+        augmentations=augmentations,
         seed=0,
         local_replicas=replicas,
         worker=0,
@@ -83,7 +85,7 @@ def test_alignment_is_info_nce_among_the_rows_that_count_and_have_both():
     outputs = {"image/aligned": one, "text/aligned": other, "image/present": image, "text/present": text}
     spec = AuxiliarySpec(alignment=AlignmentSpec(weight=2.0, temperature=0.5, width=4))
     tensors = {name: tf.constant(value) for name, value in outputs.items()}
-    found = auxiliary_losses(spec, tensors, {"mask": tf.constant(mask)}, lambda alone: pytest.fail("no head asked for"))
+    found = auxiliary_losses(spec, tensors, {"mask": tf.constant(mask)}, lambda *_: pytest.fail("no head asked for"))
     kept = [0, 3, 5]
     cosines = one[kept] @ other[kept].T / 0.5
     rows = np.log(np.exp(cosines).sum(axis=1)) - np.diag(cosines)
@@ -101,7 +103,7 @@ def test_a_modality_that_a_row_lacks_has_no_loss():
         "text/present": tf.constant([0.0, 1.0]),
     }
     found = auxiliary_losses(
-        AuxiliarySpec(per_modality=0.5), outputs, {"mask": tf.ones([2])}, lambda alone: alone["logits"][:, 0]
+        AuxiliarySpec(per_modality=0.5), outputs, {"mask": tf.ones([2])}, lambda _, alone: alone["logits"][:, 0]
     )
     np.testing.assert_allclose(found, [0.5, 11.0])
 
@@ -110,6 +112,19 @@ def test_late_fusion_and_the_losses_share_a_head_per_modality():
     weights, _ = trained([make_batch(16, real=16)], auxiliary=AuxiliarySpec(per_modality=0.5), fusion=LateSpec())
     heads = [path for path in weights if "head" in path]
     assert sorted({path.split("/")[0] for path in heads}) == ["image_head", "text_head"]
+
+
+def test_only_what_shows_a_mixed_picture_is_taught_its_partners_label():
+    batch = make_batch(16, real=16)
+    batch = replace(batch, image_present=np.ones(16, np.bool_), text_present=np.ones(16, np.bool_))
+    heads = {"auxiliary": AuxiliarySpec(per_modality=0.5), "modality_dropout": 0.0}
+    (plain, _), (mixed, _) = (
+        trained([batch], augmentations=ways, regularization=RegularizationSpec(), **heads) for ways in ((), CUTMIX)
+    )
+    changed = {path.split("/")[0] for path in plain if not np.array_equal(plain[path], mixed[path])}
+    assert "text_head" in {path.split("/")[0] for path in plain}
+    assert {"head", "image_head"} <= changed
+    assert "text_head" not in changed, "after one step from the same weights"
 
 
 def test_modality_dropout_hides_in_training_alone():
