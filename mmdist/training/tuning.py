@@ -1,4 +1,4 @@
-"""How pretrained weights learn: not at all, for some epochs or for good, or at rates of their own."""
+"""How towers learn: at rates of their own, and what is pretrained of them not at all, for some epochs or for good."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,21 +14,26 @@ _TOWER = "_tower"
 
 
 class Tuning:
-    """What becomes of the pretrained weights of a model's towers. A function of the epoch: it has no state.
+    """What becomes of the weights of a model's towers. A function of the epoch: it has no state.
 
     Args:
         model: Its towers may have `stages`, their pretrained weights from input to output, and `is_frozen`.
-        spec: Sections of the towers, which may have `freeze`, `learning_rate_scale` and `layer_decay`.
+        spec: Sections of the towers, with `learning_rate_scale`, and of pretrained ones `freeze` and `layer_decay`.
         steps_per_epoch: Training steps of an epoch.
     """
 
     def __init__(self, model: Any, spec: ModelSpec, *, steps_per_epoch: int) -> None:
         self._model = model
-        self._towers = dict(_pretrained_towers(model, spec))
+        self._towers: dict[str, tuple[Any, Any]] = {}
         self._held: dict[str, set[int]] = {}
         self._shares: dict[int, float] = {}
         self._thawed: dict[int, int] = {}
-        for name, (tower, section) in self._towers.items():
+        for name, tower, section in _towers(model, spec):
+            if not (getattr(section, "weights", None) and getattr(tower, "stages", None)):
+                own = (id(variable) for variable in tower.trainable_variables)
+                self._shares |= dict.fromkeys(own, float(section.learning_rate_scale))
+                continue
+            self._towers[name] = tower, section
             stages = [[id(variable) for variable in stage] for stage in tower.stages]
             self._held[name] = {variable for stage in stages for variable in stage}
             self._thawed |= dict.fromkeys(self._held[name], int(section.freeze) * steps_per_epoch)
@@ -78,11 +83,10 @@ class Tuning:
         optimizer._apply_weight_decay = lambda variables: None
 
 
-def _pretrained_towers(model: Any, spec: ModelSpec) -> Iterator[tuple[str, tuple[Any, Any]]]:
+def _towers(model: Any, spec: ModelSpec) -> Iterator[tuple[str, Any, Any]]:
     for layer in model.layers:
-        section = getattr(spec, layer.name.removesuffix(_TOWER), None)
-        if layer.name.endswith(_TOWER) and getattr(section, "weights", None) and getattr(layer, "stages", None):
-            yield layer.name, (layer, section)
+        if layer.name.endswith(_TOWER):
+            yield layer.name, layer, getattr(spec, layer.name.removesuffix(_TOWER))
 
 
 def _own_correction(iterations: Any, thawed_at: int, beta_1: float, beta_2: float) -> Any:

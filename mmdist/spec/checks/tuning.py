@@ -11,12 +11,12 @@ __all__ = ["check_tuning"]
 
 
 def check_tuning(job: TrainJob, document: Document) -> Iterator[JobFileError]:
-    """Only pretrained weights are frozen, or learn at rates of their own."""
+    """Only pretrained weights are frozen, or have stages that learn at rates of their own."""
     for name in type(job.model).model_fields:
         spec = getattr(job.model, name)
         if not isinstance(spec, PretrainedSpec) or spec.weights is not None:
             continue
-        for key in ("freeze", "learning_rate_scale", "layer_decay"):
+        for key in ("freeze", "layer_decay"):
             value = getattr(spec, key)
             if value != type(spec).model_fields[key].default:
                 yield JobFileError(

@@ -4,12 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from mmdist.spec.base import Spec, default_type
+from mmdist.spec.base import default_type
+from mmdist.spec.model.tower import TowerSpec
 
 __all__ = ["AudioCNNSpec", "AudioTowerSpec", "AudioTransformerSpec"]
 
 
-class AudioCNNSpec(Spec):
+class AudioCNNSpec(TowerSpec):
     """3x3 convolutions over the spectrogram, each with 2x2 max-pooling; then the mean over time and a dense layer."""
 
     type: Literal["cnn"] = "cnn"
@@ -19,7 +20,7 @@ class AudioCNNSpec(Spec):
     """Width of the dense layer."""
 
 
-class AudioTransformerSpec(Spec):
+class AudioTransformerSpec(TowerSpec):
     """A Transformer over patches of the spectrogram (arXiv:2104.01778); then the mean and a dense layer."""
 
     type: Literal["transformer"] = "transformer"

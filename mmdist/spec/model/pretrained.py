@@ -2,16 +2,16 @@
 
 from typing import Annotated
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveInt
 
-from mmdist.spec.base import Spec
+from mmdist.spec.model.tower import TowerSpec
 
 __all__ = ["PACKAGE", "PretrainedSpec", "is_weight_path"]
 
 PACKAGE = "package:"
 
 
-class PretrainedSpec(Spec):
+class PretrainedSpec(TowerSpec):
     """A tower that can start from pretrained weights."""
 
     weights: str | None = None
@@ -20,8 +20,6 @@ class PretrainedSpec(Spec):
     """SHA-256 that the file of weights must have, in hexadecimal; asked for where there are several workers."""
     freeze: bool | PositiveInt = False
     """Whether the pretrained weights stay as they are: for good (`true`), or for this many epochs."""
-    learning_rate_scale: PositiveFloat = 1.0
-    """What the learning rate is multiplied by for the pretrained weights."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Learning rate of each pretrained stage, as a share of that of the stage above it, nearer to the output."""
 

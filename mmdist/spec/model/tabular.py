@@ -4,12 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from mmdist.spec.base import Spec, default_type
+from mmdist.spec.base import default_type
+from mmdist.spec.model.tower import TowerSpec
 
 __all__ = ["FTTransformerSpec", "MLPSpec", "TabularTowerSpec"]
 
 
-class MLPSpec(Spec):
+class MLPSpec(TowerSpec):
     """Dense layers with ReLU over all fields side by side."""
 
     type: Literal["mlp"] = "mlp"
@@ -19,7 +20,7 @@ class MLPSpec(Spec):
     """Widths of the dense layers; the last is the pooled vector's."""
 
 
-class FTTransformerSpec(Spec):
+class FTTransformerSpec(TowerSpec):
     """A Transformer that reads each field as a token (FT-Transformer, arXiv:2106.11959)."""
 
     type: Literal["ft_transformer"] = "ft_transformer"

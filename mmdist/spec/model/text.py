@@ -4,14 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from mmdist.spec.base import Spec, default_type
+from mmdist.spec.base import default_type
 from mmdist.spec.model.image.base import Rate
 from mmdist.spec.model.pretrained import PretrainedSpec
+from mmdist.spec.model.tower import TowerSpec
 
 __all__ = ["BERTSpec", "BagSpec", "BiLSTMSpec", "TextTowerSpec", "TextTransformerSpec"]
 
 
-class BiLSTMSpec(Spec):
+class BiLSTMSpec(TowerSpec):
     """An embedding and a bidirectional LSTM; then a dense layer with ReLU."""
 
     type: Literal["bilstm"] = "bilstm"
@@ -23,7 +24,7 @@ class BiLSTMSpec(Spec):
     """Width of the dense layer."""
 
 
-class BagSpec(Spec):
+class BagSpec(TowerSpec):
     """The sum of the tokens' embeddings (arXiv:1607.01759): fast, and hard to beat on short texts and little data."""
 
     type: Literal["bag"] = "bag"
@@ -33,7 +34,7 @@ class BagSpec(Spec):
     """Width of a dense layer with ReLU after the sum; without it, the sum goes on as it is."""
 
 
-class TextTransformerSpec(Spec):
+class TextTransformerSpec(TowerSpec):
     """A Transformer's encoder (arXiv:1706.03762), learned from nothing; then the mean and a dense layer with ReLU."""
 
     type: Literal["transformer"] = "transformer"

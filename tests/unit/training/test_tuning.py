@@ -163,6 +163,17 @@ def test_each_stage_has_its_share_of_the_rate():
         assert np.abs(moved[name][0]).max() > 1e-6 or name == "low/bias", name  # normalization takes that bias off
 
 
+def test_a_tower_from_nothing_learns_at_its_rate_as_a_whole():
+    plain, own = Training(weights=None), Training(weights=None, learning_rate_scale=0.5)
+    before = plain.weights()
+    for training in (plain, own):
+        training.steps.train(batch_of(0), epoch=0)
+    for name, share in (("low/kernel", 0.5), ("high/kernel", 0.5), ("top/kernel", 0.5), ("head/logits/kernel", 1.0)):
+        expected, received = (training.weights()[name] - before[name] for training in (plain, own))
+        np.testing.assert_allclose(received, share * expected, atol=2e-7, err_msg=name)
+        assert np.abs(expected).max() > 1e-6
+
+
 @pytest.mark.parametrize("optimizer", [keras.optimizers.Adam, keras.optimizers.Lion, keras.optimizers.Lamb])
 def test_the_rate_is_scaled_rather_than_the_gradient_which_adam_divides_away(optimizer):
     plain, own = Training(optimizer=optimizer), Training(optimizer=optimizer, learning_rate_scale=0.125)

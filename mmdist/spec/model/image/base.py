@@ -4,7 +4,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, PositiveInt
 
-from mmdist.spec.base import Spec
+from mmdist.spec.model.tower import TowerSpec
 
 __all__ = ["ImageTowerBase", "Misfit", "Normalization", "Rate"]
 
@@ -20,7 +20,7 @@ class Misfit(NamedTuple):
     remedy: str
 
 
-class ImageTowerBase(Spec):
+class ImageTowerBase(TowerSpec):
     """A tower for pictures."""
 
     units: PositiveInt = 128
