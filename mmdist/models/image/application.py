@@ -8,6 +8,7 @@ from keras import applications
 
 from mmdist.models.draws import StochasticDepth
 from mmdist.models.image.tower import ImageTower, places
+from mmdist.models.normalization import CountedRows, InnerBatchNorm
 from mmdist.models.pretrained import fetch_weights, load_layers, open_arrays, weights_location
 from mmdist.models.seeds import seed_for
 from mmdist.spec.model import ApplicationSpec, RegularizationSpec
@@ -16,8 +17,6 @@ from mmdist.spec.model.image.application import NetName
 __all__ = ["ApplicationTower"]
 
 # B batch, H height, W width, C channels, T = H' * W' places of the last feature map
-
-_PAST_SHARE = 0.9
 
 
 class _Net(NamedTuple):
@@ -47,10 +46,9 @@ _NETS: dict[NetName, _Net] = {
 class ApplicationTower(ImageTower):
     """A network of keras.applications up to its last feature map, then the mean over all places.
 
-    Its weights are drawn from the job's seed, and pictures are scaled as it was published with. Batch normalization
-    takes its statistics over all replicas, and so over all rows: rows that pad the last batch of an epoch, and rows
-    without a picture, are in them as black pictures. Running statistics move by a tenth per step, for the published
-    hundredth or thousandth takes thousands of steps to learn them. EfficientNetV2 drops blocks as published.
+    Its weights are drawn from the job's seed, and pictures are scaled as it was published with. Batch normalization is
+    this house's: over the rows that count, of all replicas, with running statistics that move by a tenth per step.
+    EfficientNetV2 drops blocks as published.
 
     Args:
         spec: The network, the size that pictures are scaled to, and where pretrained weights lie.
@@ -72,6 +70,7 @@ class ApplicationTower(ImageTower):
         self.spec = spec
         published = _NETS[spec.net]
         self.mean, self.deviation = published.mean, published.deviation
+        self._rows = CountedRows()
         size = spec.resize or image_size
         net = published.build(include_top=False, weights=None, input_shape=(*size, 3))
         self.net = keras.models.clone_model(net, clone_function=self._clone)
@@ -107,7 +106,8 @@ class ApplicationTower(ImageTower):
             image_BHWC = keras.ops.image.resize(image_BHWC, self.spec.resize, interpolation="bilinear")
         scale = keras.ops.convert_to_tensor(self.deviation, image_BHWC.dtype)
         image_BHWC = (image_BHWC - keras.ops.convert_to_tensor(self.mean, image_BHWC.dtype)) / scale
-        tokens_BTC = places(self.net(image_BHWC, training=training and not self.is_frozen))
+        with self._rows.are(present_B):
+            tokens_BTC = places(self.net(image_BHWC, training=training and not self.is_frozen))
         return tokens_BTC, keras.ops.mean(tokens_BTC, axis=1)
 
     def _clone(self, layer: Any) -> Any:
@@ -122,7 +122,7 @@ class ApplicationTower(ImageTower):
             case keras.layers.Dropout():  # of whole rows
                 return StochasticDepth(layer.rate, seed=self.seed, name=layer.name)
             case keras.layers.BatchNormalization():
-                config |= {"synchronized": True, "momentum": _PAST_SHARE}
+                return InnerBatchNorm(self._rows, name=layer.name, epsilon=layer.epsilon)
             case keras.layers.LayerNormalization():
                 # ConvNeXt's last one has no name of its own, and would be called by a running number.
                 config["name"] = "layer_normalization" if layer.name.startswith("layer_norm") else layer.name
