@@ -26,7 +26,7 @@ from mmdist.importing.sources import Source, open_source
 from mmdist.importing.splits import SPLITS, check_columns, check_splits, possible_splits, split_columns
 from mmdist.importing.task import MAX_EXAMPLES, Part, PartResult, PartTask, write_quarantine
 from mmdist.spec.importing import ImportSpec, ShareSplitsSpec
-from mmdist.storage import is_remote, open_store
+from mmdist.storage import Attend, is_remote, open_store, unattended
 
 __all__ = ["ImportProgress", "ImportResult", "is_imported", "run_import"]
 
@@ -87,6 +87,7 @@ def run_import(
     *,
     name: str,
     on_progress: Callable[[ImportProgress], None] | None = None,
+    attend: Attend = unattended,
 ) -> ImportResult:
     """Imports a dataset, or finds that it is there already.
 
@@ -94,6 +95,7 @@ def run_import(
         spec: The `import` section.
         name: The job's name, kept in the card.
         on_progress: Called after each part; what it raises ends the import.
+        attend: Entered by a task around its part, and told of each row.
 
     Raises:
         JobFileError: when the spec asks for what the source does not have.
@@ -120,7 +122,7 @@ def run_import(
     done.add_bad([f"{row.id}: {row.column}: {row.reason}" for row in plan.bad[:MAX_EXAMPLES]], len(plan.bad))
     grouped = facts.grouped or (isinstance(spec.splits, ShareSplitsSpec) and spec.splits.group is not None)
     size = GroupSize(spec.rows_per_group, None) if spec.rows_per_group else GroupSize(default_group_rows(plan.rows))
-    task = PartTask(spec, seed=spec.seed, size=size, facts=facts, grouped=grouped)
+    task = PartTask(spec, seed=spec.seed, size=size, facts=facts, grouped=grouped, attend=attend)
     for result in _run_parts(plan.parts, task):
         done.add(result)
     done.check_complete()

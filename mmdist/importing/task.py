@@ -1,7 +1,7 @@
 """Imports one part of a source: the work of one task, which gives the same files however often it runs."""
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from mmdist.importing.shards import GroupSize, ShardResult, ShardWriter, schema_
 from mmdist.importing.sources import Problem, Source, SourceFacts, SourceRow, open_source
 from mmdist.importing.splits import group_of, split_columns, split_of
 from mmdist.spec.importing import ImportSpec
-from mmdist.storage import Store, open_store
+from mmdist.storage import Attend, Store, open_store, unattended
 
 __all__ = ["Part", "PartResult", "PartTask", "write_quarantine"]
 
@@ -54,20 +54,31 @@ class PartResult:
 class PartTask:
     """What every part of one import has in common. It is sent to the workers."""
 
-    def __init__(self, spec: ImportSpec, *, seed: int, size: GroupSize, facts: SourceFacts, grouped: bool) -> None:
+    def __init__(
+        self,
+        spec: ImportSpec,
+        *,
+        seed: int,
+        size: GroupSize,
+        facts: SourceFacts,
+        grouped: bool,
+        attend: Attend = unattended,
+    ) -> None:
         self.spec, self.seed, self.size, self.facts, self.grouped = spec, seed, size, facts, grouped
+        self.attend = attend
 
     def __call__(self, item: dict[str, bytes]) -> dict[str, bytes]:
         """Runs one pickled `Part`, and gives its pickled `PartResult`."""
         part: Part = pickle.loads(item["part"])
         try:
-            result = self.run(part)
+            with self.attend() as moved:
+                result = self.run(part, moved)
         except MmdistError as error:
             result = PartResult(part.number, error=error)
         return {"result": pickle.dumps(result)}
 
-    def run(self, part: Part) -> PartResult:
-        """Writes the part's shards, one per split, and its quarantine file.
+    def run(self, part: Part, moved: Callable[[], None] = lambda: None) -> PartResult:
+        """Writes the part's shards, one per split, and its quarantine file; `moved` is called at each row.
 
         Raises:
             MmdistError: when the source or the storage fails as a whole.
@@ -80,6 +91,7 @@ class PartTask:
         try:
             for number, (row, verdict) in enumerate(self._judged(source, part)):
                 rows += 1
+                moved()
                 if isinstance(verdict, Problem):
                     name = _clean(row.key.id)
                     bad.append(BadRow(part_name(part.number), number, name, verdict.column, verdict.reason))

@@ -20,7 +20,7 @@ from mmdist.prediction.predictor import Predictor, PredictorSetup, read_reply
 from mmdist.prediction.ranges import PredictionRange, plan_ranges
 from mmdist.spec.data import ColumnsSpec
 from mmdist.spec.job import PredictJob
-from mmdist.storage import EventWriter, Store, open_store
+from mmdist.storage import Attend, EventWriter, Store, open_store, unattended
 from mmdist.storage.commit import MANIFEST
 
 __all__ = ["PredictionResult", "predict"]
@@ -51,6 +51,7 @@ def predict(
     workers: int,
     cpus_per_worker: float,
     gpus_per_worker: int,
+    attend: Attend = unattended,
 ) -> PredictionResult:
     """Predicts every row of the job's dataset once, taking up what an earlier call with the same inputs has left.
 
@@ -65,6 +66,7 @@ def predict(
         workers: Machines' worth of workers.
         cpus_per_worker: CPU cores of each.
         gpus_per_worker: GPUs of each; a worker with several becomes as many actors with one GPU.
+        attend: Entered by a worker around each of its ranges, and told of each batch.
 
     Raises:
         JobFileError: when the job's columns do not suit the model or the dataset.
@@ -108,6 +110,7 @@ def predict(
             batch_size=job.batch_size,
             threads=max(int(cpus), 1),
             gpus=min(gpus_per_worker, 1),
+            attend=attend,
         )
         numbers = {range_.shard: range_.number for range_ in todo}
         for record in _run_pool(setup, todo, actors=actors, cpus=cpus, max_failures=job.resources.max_failures):

@@ -3,7 +3,7 @@
 import os
 import pickle
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from mmdist.prediction.answers import AnswerColumns, answer_columns, predictions
 from mmdist.prediction.output import PredictionFolder, ShardRecord
 from mmdist.prediction.ranges import PredictionRange
 from mmdist.spec.data import CacheSpec, ColumnsSpec, ImageSpec
-from mmdist.storage import Store, open_store, stop_requested
+from mmdist.storage import Attend, Store, open_store, stop_requested, unattended
 
 __all__ = ["Predictor", "PredictorSetup", "StopRequest", "predict_range", "read_reply"]
 
@@ -48,6 +48,7 @@ class PredictorSetup:
     batch_size: int
     threads: int
     gpus: int
+    attend: Attend = unattended
 
 
 class Predictor:
@@ -68,22 +69,25 @@ class Predictor:
 
     def _reply(self, range_: PredictionRange) -> bytes:
         try:
-            self._ready = self._ready or self._load()
-            dataset, artifact, forward = self._ready
-            return pickle.dumps(
-                predict_range(
-                    range_,
-                    dataset=dataset,
-                    collator=_collator(self.setup, artifact),
-                    info=artifact.info,
-                    forward=forward,
-                    output=PredictionFolder(open_store(self.setup.output_url)),
-                    batch_size=self.setup.batch_size,
-                    stop=StopRequest(open_store(self.setup.run_url)),
-                )
-            )
+            with self.setup.attend() as moved:
+                return pickle.dumps(self._predicted(range_, moved))
         except MmdistError as error:
             return pickle.dumps(error)
+
+    def _predicted(self, range_: PredictionRange, moved: Callable[[], None]) -> ShardRecord:
+        self._ready = self._ready or self._load()
+        dataset, artifact, forward = self._ready
+        return predict_range(
+            range_,
+            dataset=dataset,
+            collator=_collator(self.setup, artifact),
+            info=artifact.info,
+            forward=forward,
+            output=PredictionFolder(open_store(self.setup.output_url)),
+            batch_size=self.setup.batch_size,
+            stop=StopRequest(open_store(self.setup.run_url)),
+            moved=moved,
+        )
 
     def _load(self) -> tuple[Dataset, Artifact, Any]:
         dataset = open_dataset(self.setup.input_url, self.setup.cache)
@@ -114,6 +118,7 @@ def predict_range(
     output: PredictionFolder,
     batch_size: int,
     stop: "StopRequest",
+    moved: Callable[[], None] = lambda: None,
 ) -> ShardRecord:
     """Predicts a range's rows, in their order, and commits its shard.
 
@@ -126,6 +131,7 @@ def predict_range(
         output: Where the shard goes.
         batch_size: B.
         stop: Asked between batches.
+        moved: Called after each batch.
 
     Raises:
         DataRefusedError: when a row group is damaged. A row that cannot be read is in the shard, with its reason.
@@ -142,6 +148,7 @@ def predict_range(
             parts.append(_rows(batch, forward(_inputs(batch, info)), columns, schema))
             ledger.add(batch.ledger)
             bad.extend(batch.bad)
+            moved()
             stop.check()
     return output.write(range_, pa.Table.from_batches(parts, schema), bad=bad, ledger=ledger.state())
 

@@ -18,7 +18,7 @@ class Watched:
     """One worker process. Times are read off this process's own clock: clocks of other machines may be wrong."""
 
     facts: Mapping[str, Any]
-    """Of its `worker-started` event: `rank`, `host`, `pid`, `process_started`, `machine`, `node_id`."""
+    """Of the event that it started: `host`, `pid`, `process_started`, `machine`, `node_id`; in a group, `rank`."""
     timeout_s: float
     clock: Callable[[], float] = time.monotonic
     note: dict[str, Any] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Watched:
         now = self.clock()
         if note.get("time") != self.note.get("time"):
             self.beat_s = now
-        if note.get("progress_time") != self.note.get("progress_time") or note.get("doing") != self.note.get("doing"):
+        if any(note.get(name) != self.note.get(name) for name in ("phase", "progress_time", "doing")):
             self.progress_s = now
         self.note = dict(note)
 
@@ -90,7 +90,8 @@ class Hang:
             place += f", after step {worker.note['step']}"
         if worker.is_waiting:
             place += ", inside an operation with all workers"
-        name = f"worker {worker.facts['rank']} on {worker.facts.get('host')} (process {worker.facts['pid']})"
+        title = f"worker {worker.facts['rank']}" if "rank" in worker.facts else "a worker"
+        name = f"{title} on {worker.facts.get('host')} (process {worker.facts['pid']})"
         return f"{name} {what} for {since_s:.0f} s in the phase {place}"
 
 

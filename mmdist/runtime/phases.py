@@ -1,7 +1,8 @@
 """The phases of a job on a running Ray: import, train, evaluate, predict. No TensorFlow in this process."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,17 +11,20 @@ from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 from mmdist.errors import MmdistError, StopRequestedError
+from mmdist.runtime.attendance import Attendance
 from mmdist.runtime.backend import WorkersConfig
 from mmdist.runtime.cluster import Placement, place_workers
 from mmdist.runtime.failures import unwrap
+from mmdist.runtime.group_watch import GroupWatch
 from mmdist.runtime.groups import Group, Groups
 from mmdist.runtime.machines import answering_machines
+from mmdist.runtime.pool_watch import PoolWatch
 from mmdist.runtime.rundir import run_id_of
-from mmdist.runtime.watchdog import GroupWatch, end_on_machine
+from mmdist.runtime.watchdog import Watch, end_on_machine
 from mmdist.runtime.worker import evaluate_entry, failure_of, is_regrouped, train_entry
 from mmdist.spec.importing import ImportSpec
 from mmdist.spec.job import EvaluateJob, ImportJob, JobSpec, PredictJob, TrainJob
-from mmdist.storage import EventWriter, Store, open_store, stop_requested
+from mmdist.storage import EventWriter, Store, is_remote, open_store, stop_requested
 
 __all__ = ["PhaseContext", "run_phases"]
 
@@ -78,7 +82,9 @@ def _import(spec: ImportSpec, job: JobSpec, context: PhaseContext) -> dict[str, 
     def on_progress(progress: ImportProgress) -> None:
         tell(**asdict(progress))
 
-    result = run_import(spec, name=job.name, on_progress=on_progress)
+    attendance = _attendance(job, context, "import", is_patient=True)
+    with _watching(PoolWatch, job, context):
+        result = run_import(spec, name=job.name, on_progress=on_progress, attend=attendance)
     splits = {name: split.get("rows") for name, split in result.card.get("splits", {}).items()}
     bad = int(result.card.get("quarantined", 0))
     context.events.write("imported", output=spec.output, skipped=result.skipped, rows=splits, quarantined=bad)
@@ -122,7 +128,8 @@ def _train(job: TrainJob, context: PhaseContext) -> dict[str, Any]:
             outcome = trainer.fit().return_value
             return outcome
 
-        facts = _watched(job, context, fit)
+        with _watching(GroupWatch, job, context):
+            facts = _finished(fit())
         return None if is_regrouped(outcome) else facts
 
     return Groups(job, context.run, context.events, machines=answering_machines, start=start).run()
@@ -135,7 +142,8 @@ def _evaluate(job: EvaluateJob, context: PhaseContext) -> dict[str, Any]:
         num_cpus=placement.cpus_per_worker, num_gpus=placement.gpus_per_worker, max_retries=job.resources.max_failures
     )(evaluate_entry)
     reference = task.remote({"run_url": context.run.url, "attempt": context.events.attempt, "model_run_url": job.model})
-    return _watched(job, context, lambda: ray.get(reference))
+    with _watching(GroupWatch, job, context):
+        return _finished(ray.get(reference))
 
 
 def _predict(job: PredictJob, context: PhaseContext) -> dict[str, Any]:
@@ -143,16 +151,19 @@ def _predict(job: PredictJob, context: PhaseContext) -> dict[str, Any]:
 
     _begin(context, "predict")
     placement = _place(job)
-    result = predict(
-        job,
-        context.run,
-        open_store(job.model).child("model"),
-        context.events,
-        on_progress=_stoppable_progress(context),
-        workers=placement.workers,
-        cpus_per_worker=placement.cpus_per_worker,
-        gpus_per_worker=placement.gpus_per_worker,
-    )
+    is_patient = any(map(is_remote, (job.data.input, job.output or context.run.url)))
+    with _watching(PoolWatch, job, context):
+        result = predict(
+            job,
+            context.run,
+            open_store(job.model).child("model"),
+            context.events,
+            on_progress=_stoppable_progress(context),
+            workers=placement.workers,
+            cpus_per_worker=placement.cpus_per_worker,
+            gpus_per_worker=placement.gpus_per_worker,
+            attend=_attendance(job, context, "predict", is_patient=is_patient),
+        )
     return {"output": result.output_url, "metrics": _numbers(asdict(result))}
 
 
@@ -160,9 +171,15 @@ def _place(job: JobSpec) -> Placement:
     return place_workers(job.resources, [node["Resources"] for node in ray.nodes() if node["Alive"]])
 
 
-def _watched(job: JobSpec, context: PhaseContext, work: Callable[[], Any]) -> dict[str, Any]:
-    """Waits for workers, and sees to it that this has an end."""
-    watch = GroupWatch(
+def _attendance(job: JobSpec, context: PhaseContext, phase: str, *, is_patient: bool) -> Attendance:
+    limit_s = job.resources.hang_timeout_s
+    return Attendance(context.run.url, context.events.attempt, phase, limit_s, is_patient)
+
+
+@contextmanager
+def _watching(kind: type[Watch], job: JobSpec, context: PhaseContext) -> Iterator[None]:
+    """Waits inside for workers, and sees to it that this has an end."""
+    watch = kind(
         context.run,
         context.events,
         hang_timeout_s=job.resources.hang_timeout_s,
@@ -171,9 +188,9 @@ def _watched(job: JobSpec, context: PhaseContext, work: Callable[[], Any]) -> di
     )
     with watch:
         try:
-            return _finished(work())
-        except MmdistError:
-            raise
+            yield
+        except MmdistError as error:
+            raise watch.explain(error) from error.__cause__
         except Exception as error:
             raise watch.explain(unwrap(error)) from error
 

@@ -13,7 +13,7 @@ import psutil
 
 from mmdist.training.watchdog import STACKS_SIGNAL
 
-__all__ = ["end_process", "is_alive", "machine", "this_process"]
+__all__ = ["end_process", "is_alive", "machine", "this_process", "this_worker"]
 
 STARTED_WITHIN_S = 2.0
 """The start of a process is counted from the machine's, which a clock that is set moves a little."""
@@ -28,6 +28,14 @@ def this_process() -> dict[str, Any]:
         "pid": os.getpid(),
         "process_started": psutil.Process().create_time(),
     }
+
+
+def this_worker() -> dict[str, Any]:
+    """What finds this process of Ray's again, to end it should it hang: here, or through Ray on its node."""
+    import ray as typed_ray
+
+    ray: Any = typed_ray
+    return {**this_process(), "node_id": ray.get_runtime_context().get_node_id()}
 
 
 def machine() -> str:

@@ -1,30 +1,31 @@
-"""Watches a group of workers from the driver, and ends those that hang, so that Ray starts a new group.
+"""What watches have in common: a thread that looks at workers from the driver, and how one that hangs is ended.
 
 It sees what the workers write to the run directory, and needs nothing of theirs: a process that is stopped, or whose
-machine is cut off, cannot help. Where ending them brings no new group, it gives the attempt up.
+machine is cut off, cannot help.
 """
 
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mmdist.errors import MmdistError, WorkerLostError
-from mmdist.runtime.hanging import Hang, Watched, find_hang
+from mmdist.runtime.hanging import Hang, Watched
 from mmdist.runtime.processes import end_process, machine
-from mmdist.storage import EventWriter, Store, read_events, read_live
+from mmdist.storage import Event, EventWriter, Store, read_events
 
-__all__ = ["GroupWatch", "end_on_machine"]
+__all__ = ["Watch", "end_on_machine"]
 
 LOOK_EVERY_S = 1.0
 REMOTE_LOOK_EVERY_S = 3.0
 RENEWAL_S = 45.0
-"""Until a new group has begun after one was ended. With the limit for a step, less than two minutes."""
+"""Until there are new workers after one was ended. With the limit for a step, less than two minutes."""
 TOLD_WITHIN_S = 10.0
 
 
-class GroupWatch:
+class Watch(ABC):
     """Watches the workers of one phase in a thread. A context manager; `explain` tells what ended the phase.
 
     Args:
@@ -32,8 +33,8 @@ class GroupWatch:
         events: Gets `worker-hung` for each worker that is ended.
         hang_timeout_s: Seconds that a step may take.
         end: Ends the process of a worker that hangs.
-        give_up: Called with an error where no new group came.
-        renewal_s: How long a new group may take to begin.
+        give_up: Called with an error where ending it brought no new one.
+        renewal_s: How long a new one may take to begin.
     """
 
     def __init__(
@@ -53,13 +54,12 @@ class GroupWatch:
         self._give_up = give_up
         self._renewal_s = renewal_s
         self._seen: set[tuple[int, str, int]] = set()
-        self._workers: dict[int, Watched] = {}
         self._hung: list[str] = []
         self._ended_s: float | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="mmdist-watchdog", daemon=True)
 
-    def __enter__(self) -> "GroupWatch":
+    def __enter__(self) -> "Watch":
         # A phase before this one had workers of its own.
         self._seen = {(event.attempt, event.writer, event.sequence) for event in read_events(self._run)}
         self._thread.start()
@@ -70,42 +70,29 @@ class GroupWatch:
         self._thread.join()
         self._end_left_over()
 
+    @abstractmethod
+    def look(self) -> None:
+        """Looks at the workers once; ends those that hang."""
+
+    @abstractmethod
+    def watched(self) -> Sequence[Watched]:
+        """The workers that are watched now."""
+
     def explain(self, error: MmdistError) -> MmdistError:
         """The error with the workers that hung, where losing them is what it is about."""
         if self._hung and isinstance(error, WorkerLostError):
             return _lost("a worker hung, and the retries are spent", self._hung)
         return error
 
-    def look(self) -> None:
-        """Looks at the workers once; ends those that hang."""
-        begun_s = time.monotonic()
-        self._find_workers()
-        notes = {rank: read_live(self._run, f"worker-{rank}") for rank in self._workers}
-        took_s = time.monotonic() - begun_s
-        for rank, worker in self._workers.items():
-            worker.see(notes[rank], took_s=took_s)
-        if self._ended_s is None:
-            hangs = find_hang(list(self._workers.values()))
-            if hangs:
-                self._end_all(hangs)
-        elif time.monotonic() - self._ended_s > self._renewal_s:
-            self._over.set()
-            self._end_left_over()
-            self._give_up(_lost("a worker hung, and no new group of workers came", self._hung))
-
-    def _find_workers(self) -> None:
+    def new_events(self, kind: str) -> Iterator[Event]:
+        """This attempt's events of a kind that were not there at the last look."""
         for event in read_events(self._run, skip=self._seen):
             self._seen.add((event.attempt, event.writer, event.sequence))
-            if event.kind != "worker-started" or event.attempt != self._events.attempt:
-                continue
-            if self._ended_s is not None:
-                # A new group: what is known of the old one says nothing of it.
-                self._ended_s, self._workers = None, {}
-            self._workers[int(event.facts["rank"])] = Watched(event.facts, self._timeout_s)
-            size = int(event.facts.get("world_size", 1))
-            self._workers = {rank: worker for rank, worker in self._workers.items() if rank < size}
+            if event.kind == kind and event.attempt == self._events.attempt:
+                yield event
 
-    def _end_all(self, hangs: Sequence[Hang]) -> None:
+    def end(self, hangs: Sequence[Hang]) -> None:
+        """Ends workers, and writes down why."""
         self._ended_s = time.monotonic()
         self._hung = [hang.words for hang in hangs]
         for hang, words in zip(hangs, self._hung, strict=True):
@@ -113,7 +100,7 @@ class GroupWatch:
             self._end(hang)
             self._events.write(
                 "worker-hung",
-                rank=facts["rank"],
+                rank=facts.get("rank"),
                 host=facts.get("host"),
                 pid=facts["pid"],
                 how=hang.how,
@@ -122,12 +109,19 @@ class GroupWatch:
                 message=words,
             )
 
+    def give_up_where_none_came(self) -> None:
+        """Gives the attempt up once the time for new workers is over."""
+        if self._ended_s is not None and time.monotonic() - self._ended_s > self._renewal_s:
+            self._over.set()
+            self._end_left_over()
+            self._give_up(_lost("a worker hung, and no new one came in its place", self._hung))
+
     def _end_left_over(self) -> None:
-        """A process that is stopped does not notice that its group has ended."""
+        """A process that is stopped does not notice that its phase has ended."""
         if not self._hung:
             return
         here = machine()
-        for worker in self._workers.values():
+        for worker in self.watched():
             if worker.facts.get("machine") == here:
                 end_process(worker.facts)
 
@@ -140,7 +134,7 @@ class GroupWatch:
             except Exception:
                 # Storage that does not answer us does not answer the workers: their time does not run meanwhile.
                 traceback.print_exc()
-                for worker in self._workers.values():
+                for worker in self.watched():
                     worker.see(None, took_s=time.monotonic() - begun_s + every_s)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from mmdist.errors import MmdistError, StopRequestedError, WorkerLostError
 from mmdist.runtime.failures import error_from_record, error_record, unwrap
 from mmdist.runtime.logs import captured_output
-from mmdist.runtime.processes import this_process
+from mmdist.runtime.processes import this_worker
 from mmdist.storage import EventWriter, Store, open_store
 
 __all__ = ["evaluate_entry", "failure_of", "is_regrouped", "train_entry"]
@@ -34,7 +34,7 @@ def train_entry(config: dict[str, Any]) -> dict[str, Any]:
     restart = int(config["group"])
     writer = f"worker-{rank}.{restart}"
     events = EventWriter(run, attempt, writer)
-    events.write("worker-started", rank=rank, world_size=world_size, restart=restart, **_identity())
+    events.write("worker-started", rank=rank, world_size=world_size, restart=restart, **this_worker())
 
     def work() -> Any:
         from mmdist.training.worker import train_worker
@@ -48,7 +48,7 @@ def evaluate_entry(config: dict[str, Any]) -> dict[str, Any]:
     """Evaluates a model, in a worker process of its own. Returns as `train_entry` does."""
     run = open_store(config["run_url"])
     events = EventWriter(run, int(config["attempt"]), "worker-0.0")
-    events.write("worker-started", rank=0, world_size=1, restart=0, **_identity())
+    events.write("worker-started", rank=0, world_size=1, restart=0, **this_worker())
 
     def work() -> Any:
         from mmdist.runtime.evaluating import evaluate
@@ -56,14 +56,6 @@ def evaluate_entry(config: dict[str, Any]) -> dict[str, Any]:
         return evaluate(run, open_store(config["model_run_url"]), events)
 
     return _framed(run, events, work, others=False)
-
-
-def _identity() -> dict[str, Any]:
-    """What finds this process again, to end it should it hang: from this machine, or through Ray on its node."""
-    import ray as typed_ray
-
-    ray: Any = typed_ray
-    return {**this_process(), "node_id": ray.get_runtime_context().get_node_id()}
 
 
 def _framed(run: Store, events: EventWriter, work: Callable[[], Any], *, others: bool) -> dict[str, Any]:

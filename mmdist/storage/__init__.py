@@ -11,13 +11,14 @@ from mmdist.storage.commit import (
     verify_committed,
 )
 from mmdist.storage.events import DRIVER, Event, EventWriter, claim_attempt, claims, read_events, write_first
-from mmdist.storage.live import read_live, write_live
+from mmdist.storage.live import Attend, read_live, unattended, write_live
 from mmdist.storage.retry import retry_counts
 from mmdist.storage.stop import request_stop, stop_requested, withdraw_stop
 from mmdist.storage.store import Entry, Store, is_remote, open_store
 
 __all__ = [
     "DRIVER",
+    "Attend",
     "CommitError",
     "Entry",
     "Event",
@@ -38,6 +39,7 @@ __all__ = [
     "request_stop",
     "retry_counts",
     "stop_requested",
+    "unattended",
     "verify_committed",
     "withdraw_stop",
     "write_first",

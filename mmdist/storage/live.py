@@ -5,13 +5,23 @@ They inform (progress, heartbeats) and never decide: a run's state is a function
 
 import json
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from mmdist.storage.store import Store
 
-__all__ = ["read_live", "write_live"]
+__all__ = ["Attend", "read_live", "unattended", "write_live"]
 
 FOLDER = "live"
+
+Attend = Callable[[], AbstractContextManager[Callable[[], None]]]
+"""What a piece of work enters to be seen; inside, it calls what it got whenever it has come a little further."""
+
+
+def unattended() -> AbstractContextManager[Callable[[], None]]:
+    """An `Attend` that tells nobody."""
+    return nullcontext(lambda: None)
 
 
 def write_live(run: Store, writer: str, facts: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ PATIENCE = 5
 building and tracing use the processor. Fetching, and remote storage, have their own limits for each answer."""
 BUSY_SHARE = 0.1
 """Of one core, what a process that builds or traces uses at least; what only waits uses less."""
-STEPPED = ("train", "validate")
+STEPPED = ("train", "validate", "predict")
 """Phases that are told by the step, once the first one is done."""
 
 _log = logging.getLogger(__name__)

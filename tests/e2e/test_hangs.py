@@ -1,10 +1,11 @@
-"""A worker that is stopped, one that is stuck in Python: both are ended; and one that is told to go saves first."""
+"""Workers that are stopped, or stuck in Python, are ended, in every phase; one that is told to go saves first."""
 
 import json
 import os
 import re
 import signal
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -110,3 +111,24 @@ def test_a_run_never_hangs(demo: Demo, tmp_path: Path) -> None:
     saved = events(run, "checkpoint-saved")[-1]
     assert (saved["attempt"], saved["path"]) == (2, status["checkpoint"])
     assert saved["step"] > second["from_step"] >= stuck["step"] - 5
+
+
+@pytest.mark.timeout(400)
+def test_a_prediction_and_an_import_go_on_without_a_worker_that_is_stopped(demo: Demo, tmp_path: Path) -> None:
+    limit = ("--set", f"resources.hang_timeout_s={LIMIT_S}")
+    predict = (JOBS / "predict.yaml", "--set", f"data.input={demo.folder / 'datasets/openmoji/train'}", *limit)
+    bring_in = (JOBS / "import.yaml", "--set", f"import.output={tmp_path / 'emoji'}", *limit)
+    for name, words in (("predicting", predict), ("importing", bring_in)):
+        run = demo.folder / "runs" / name
+        command = [*MMDIST, "submit", *map(str, words), "--run-id", name]
+        process = subprocess.Popen(command, cwd=demo.folder, env=environment(), stderr=subprocess.PIPE, text=True)
+        wait_until(partial(events, run, "pool-worker-started"), "a first worker")
+        first = events(run, "pool-worker-started")[0]
+        os.kill(first["pid"], signal.SIGSTOP)
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        [hung] = events(run, "worker-hung")
+        assert (hung["pid"], hung["how"]) == (first["pid"], "silent")
+        assert re.search(rf"a worker on \S+ \(process {first['pid']}\) gave no sign of life for 1\d s", err)
+        assert "Traceback" not in err
+        assert not psutil.pid_exists(first["pid"])

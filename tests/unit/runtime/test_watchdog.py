@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from mmdist.errors import WorkerLostError
-from mmdist.runtime.watchdog import GroupWatch, end_on_machine
+from mmdist.runtime.group_watch import GroupWatch
+from mmdist.runtime.watchdog import end_on_machine
 from mmdist.storage import EventWriter, claim_attempt, open_store, read_events
 
 LIMIT_S = 2.0
@@ -68,7 +69,7 @@ def test_a_worker_that_hangs_is_ended_named_and_its_stacks_are_kept(tmp_path, wh
     [error] = watching.given_up
     assert isinstance(error, WorkerLostError)
     assert error.exit_code == 6
-    assert "no new group of workers came" in str(error)
+    assert "a worker hung, and no new one came in its place" in str(error)
     assert hung["message"] in str(error)
     assert "mmdist logs RUN" in error.remedy
     if how == "stuck":
