@@ -1,14 +1,11 @@
 """Watches a pool of processes that work each for itself on pieces of an import or a prediction."""
 
 import time
-from collections.abc import Sequence
-from typing import Any
 
 from mmdist.runtime.attendance import STARTED
 from mmdist.runtime.hanging import Hang, Watched
 from mmdist.runtime.processes import is_alive, machine
 from mmdist.runtime.watchdog import Watch
-from mmdist.storage import read_live
 
 __all__ = ["PoolWatch"]
 
@@ -16,24 +13,13 @@ __all__ = ["PoolWatch"]
 class PoolWatch(Watch):
     """Ends the process whose piece hangs: Ray gives the piece to another, and the rest of the pool goes on."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._workers: dict[str, Watched] = {}
-
-    def watched(self) -> Sequence[Watched]:
-        """The pool's processes, those without a piece among them."""
-        return list(self._workers.values())
-
     def look(self) -> None:
         """Looks at the processes once; ends those that hang."""
         begun_s = time.monotonic()
         for event in self.new_events(STARTED):
             self._workers[event.writer] = Watched(event.facts, self._timeout_s)
             self._ended_s = None
-        notes = {name: read_live(self._run, name) for name in self._workers}
-        took_s = time.monotonic() - begun_s
-        for name, worker in self._workers.items():
-            worker.see(notes[name], took_s=took_s)
+        self.read_notes(begun_s=begun_s)
         hanging = {name: worker for name, worker in self._workers.items() if _hangs(worker)}
         for name in hanging:
             del self._workers[name]

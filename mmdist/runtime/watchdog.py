@@ -14,7 +14,7 @@ from typing import Any
 from mmdist.errors import MmdistError, WorkerLostError
 from mmdist.runtime.hanging import Hang, Watched
 from mmdist.runtime.processes import end_process, machine
-from mmdist.storage import Event, EventWriter, Store, read_events
+from mmdist.storage import Event, EventWriter, Store, read_events, read_live
 
 __all__ = ["Watch", "end_on_machine"]
 
@@ -54,6 +54,8 @@ class Watch(ABC):
         self._give_up = give_up
         self._renewal_s = renewal_s
         self._seen: set[tuple[int, str, int]] = set()
+        self._workers: dict[str, Watched] = {}
+        """By the name of its live note."""
         self._hung: list[str] = []
         self._ended_s: float | None = None
         self._over = threading.Event()
@@ -74,10 +76,6 @@ class Watch(ABC):
     def look(self) -> None:
         """Looks at the workers once; ends those that hang."""
 
-    @abstractmethod
-    def watched(self) -> Sequence[Watched]:
-        """The workers that are watched now."""
-
     def explain(self, error: MmdistError) -> MmdistError:
         """The error with the workers that hung, where losing them is what it is about."""
         if self._hung and isinstance(error, WorkerLostError):
@@ -90,6 +88,13 @@ class Watch(ABC):
             self._seen.add((event.attempt, event.writer, event.sequence))
             if event.kind == kind and event.attempt == self._events.attempt:
                 yield event
+
+    def read_notes(self, *, begun_s: float) -> None:
+        """Looks at the live notes of all workers; `begun_s` is when this look at storage began, on the clock."""
+        notes = {name: read_live(self._run, name) for name in self._workers}
+        took_s = time.monotonic() - begun_s
+        for name, worker in self._workers.items():
+            worker.see(notes[name], took_s=took_s)
 
     def end(self, hangs: Sequence[Hang]) -> None:
         """Ends workers, and writes down why."""
@@ -121,8 +126,8 @@ class Watch(ABC):
         if not self._hung:
             return
         here = machine()
-        for worker in self.watched():
-            if worker.facts.get("machine") == here:
+        for worker in self._workers.values():
+            if worker.facts.get("machine") == here and not worker.is_done:
                 end_process(worker.facts)
 
     def _work(self) -> None:
@@ -134,7 +139,7 @@ class Watch(ABC):
             except Exception:
                 # Storage that does not answer us does not answer the workers: their time does not run meanwhile.
                 traceback.print_exc()
-                for worker in self.watched():
+                for worker in self._workers.values():
                     worker.see(None, took_s=time.monotonic() - begun_s + every_s)
 
 

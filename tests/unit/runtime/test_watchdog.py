@@ -112,7 +112,7 @@ def test_a_new_group_is_watched_anew(tmp_path):
             EventWriter(run, 1, f"worker-0.{restart}").write("worker-started", host="h", machine="elsewhere", **facts)
             watch._find_workers()
             assert watch._ended_s is None
-            worker = watch._workers[0]
+            worker = watch._workers["worker-0"]
             assert worker.facts["pid"] == restart
             worker.timeout_s, worker.beat_s = 0.0, -1000.0
             watch.look()
