@@ -22,6 +22,7 @@ from mmdist.data.stream import scan
 from mmdist.errors import DataRefusedError, JobFileError, MmdistError
 from mmdist.prediction.predictor import Predictor, read_reply
 from mmdist.prediction.ranges import PredictionRange
+from mmdist.storage import unattended
 
 pytestmark = pytest.mark.timeout(60)  # never a hang
 
@@ -249,7 +250,9 @@ def test_a_shard_replaced_between_attempts_is_refused(folder: Path) -> None:
 
 
 def test_a_prediction_worker_refuses_other_data_than_its_driver_saw(folder: Path) -> None:
-    setup: Any = SimpleNamespace(input_url=str(folder), model_url="none", fingerprint="0" * 64, cache=None)
+    setup: Any = SimpleNamespace(
+        input_url=str(folder), model_url="none", fingerprint="0" * 64, cache=None, attend=unattended
+    )
     ranges = {name: np.zeros(1, np.int64) for name in PredictionRange.__dataclass_fields__}
     with pytest.raises(DataRefusedError, match="not the one that this run began with"):
         read_reply(Predictor(setup)(ranges)["reply"][0])
