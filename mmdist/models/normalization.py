@@ -145,12 +145,14 @@ def _normalized(values: Any, gamma_C: Any, beta_C: Any, weights: Any, epsilon: f
         rows = _over_replicas(tf.reduce_sum(weights)) * places
         divisor = tf.maximum(rows, 1.0)
         mean_C = _over_replicas(_sum(weights * values)) / divisor
-        centered = values - mean_C
-        variance_C = _over_replicas(_sum(weights * tf.square(centered))) / divisor
+        # Rows that do not count end as the offset: grown by layer after layer, they would end as no numbers.
+        centered = weights * (values - mean_C)
+        variance_C = _over_replicas(_sum(tf.square(centered))) / divisor
         scale_C = tf.math.rsqrt(variance_C + epsilon)
         unit = centered * scale_C
 
         def gradient(given: Any, *_: Any) -> tuple[Any, Any, Any]:
+            given = weights * given
             beta, gamma = _sum(given), _sum(given * unit)
             all_beta, all_gamma = tf.unstack(_over_replicas(tf.stack([beta, gamma])))
             through = weights * (all_beta + unit * all_gamma) / divisor

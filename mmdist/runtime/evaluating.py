@@ -1,5 +1,6 @@
 """Evaluates a run's model over a dataset, inside a worker process: the body of an `evaluate` job."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ from mmdist.spec.resources import ResourcesSpec
 from mmdist.storage import EventWriter, Store
 from mmdist.training.devices import set_up_devices
 from mmdist.training.heartbeat import Heartbeat
+from mmdist.training.watchdog import Watchdog
 
 __all__ = ["evaluate"]
 
@@ -56,7 +58,11 @@ def evaluate(run: Store, model_run: Store, events: EventWriter) -> dict[str, Any
     info = artifact.info
     dataset = open_dataset(job.data.input, job.data.cache)
     columns = columns_for_model(job.data.columns, info, dataset, label=info.task.has_label)
-    with Heartbeat(run, "worker-0") as heartbeat:
+    identity, limit_s = {"pid": os.getpid()}, job.resources.hang_timeout_s
+    with (
+        Heartbeat(run, "worker-0", identity=identity, hang_timeout_s=limit_s) as heartbeat,
+        Watchdog(heartbeat, events),
+    ):
         heartbeat.begin("build")
         devices = set_up_devices(ResourcesSpec(cpus_per_worker="auto"), workers=1, deterministic="auto", seed=job.seed)
         events.write("devices", kind=devices.kind, replicas=1, names=devices.names, threads=devices.threads)

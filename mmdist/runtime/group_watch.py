@@ -27,7 +27,7 @@ class GroupWatch(Watch):
         for event in self.new_events("worker-started"):
             if self._ended_s is not None:
                 # A new group: what is known of the old one says nothing of it.
-                self._ended_s, self._workers = None, {}
+                self._ended_s, self._hung, self._workers = None, [], {}
             rank, size = int(event.facts["rank"]), int(event.facts.get("world_size", 1))
             self._workers[f"worker-{rank}"] = Watched(event.facts, self._timeout_s)
             known = self._workers.items()

@@ -1,4 +1,4 @@
-"""Decides whether a group of workers hangs, and whose fault it is, from what their live notes say. No I/O."""
+"""Decides whether workers hang, and whose fault it is in a group, from what their live notes say. No I/O."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -78,12 +78,14 @@ def _import(spec: ImportSpec, job: JobSpec, context: PhaseContext) -> dict[str, 
 
     _begin(context, "import")
     tell = _stoppable_progress(context)
-
-    def on_progress(progress: ImportProgress) -> None:
-        tell(**asdict(progress))
-
     attendance = _attendance(job, context, "import", is_patient=True)
-    with _watching(PoolWatch, job, context):
+    with _watching(PoolWatch, job, context) as watch:
+
+        def on_progress(progress: ImportProgress) -> None:
+            if progress.parts == progress.total_parts:
+                watch.rest()
+            tell(**asdict(progress))
+
         result = run_import(spec, name=job.name, on_progress=on_progress, attend=attendance)
     splits = {name: split.get("rows") for name, split in result.card.get("splits", {}).items()}
     bad = int(result.card.get("quarantined", 0))
@@ -121,15 +123,9 @@ def _train(job: TrainJob, context: PhaseContext) -> dict[str, Any]:
                 failure_config=FailureConfig(max_failures=0, controller_failure_limit=GROUP_START_TRIES),
             ),
         )
-        outcome: Any = None
-
-        def fit() -> Any:
-            nonlocal outcome
-            outcome = trainer.fit().return_value
-            return outcome
-
         with _watching(GroupWatch, job, context):
-            facts = _finished(fit())
+            outcome = trainer.fit().return_value
+            facts = _finished(outcome)
         return None if is_regrouped(outcome) else facts
 
     return Groups(job, context.run, context.events, machines=answering_machines, start=start).run()
@@ -151,14 +147,21 @@ def _predict(job: PredictJob, context: PhaseContext) -> dict[str, Any]:
 
     _begin(context, "predict")
     placement = _place(job)
-    is_patient = any(map(is_remote, (job.data.input, job.output or context.run.url)))
-    with _watching(PoolWatch, job, context):
+    is_patient = any(map(is_remote, (job.data.input, job.output or context.run.url, job.model, context.run.url)))
+    tell = _stoppable_progress(context)
+    with _watching(PoolWatch, job, context) as watch:
+
+        def on_progress(**progress: Any) -> None:
+            if progress["rows"] == progress["total_rows"]:
+                watch.rest()
+            tell(**progress)
+
         result = predict(
             job,
             context.run,
             open_store(job.model).child("model"),
             context.events,
-            on_progress=_stoppable_progress(context),
+            on_progress=on_progress,
             workers=placement.workers,
             cpus_per_worker=placement.cpus_per_worker,
             gpus_per_worker=placement.gpus_per_worker,
@@ -177,7 +180,7 @@ def _attendance(job: JobSpec, context: PhaseContext, phase: str, *, is_patient: 
 
 
 @contextmanager
-def _watching(kind: type[Watch], job: JobSpec, context: PhaseContext) -> Iterator[None]:
+def _watching(kind: type[Watch], job: JobSpec, context: PhaseContext) -> Iterator[Watch]:
     """Waits inside for workers, and sees to it that this has an end."""
     watch = kind(
         context.run,
@@ -188,7 +191,7 @@ def _watching(kind: type[Watch], job: JobSpec, context: PhaseContext) -> Iterato
     )
     with watch:
         try:
-            yield
+            yield watch
         except MmdistError as error:
             raise watch.explain(error) from error.__cause__
         except Exception as error:

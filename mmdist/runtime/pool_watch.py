@@ -18,7 +18,7 @@ class PoolWatch(Watch):
         begun_s = time.monotonic()
         for event in self.new_events(STARTED):
             self._workers[event.writer] = Watched(event.facts, self._timeout_s)
-            self._ended_s = None
+            self._ended_s, self._hung = None, []
         self.read_notes(begun_s=begun_s)
         hanging = {name: worker for name, worker in self._workers.items() if _hangs(worker)}
         for name in hanging:
@@ -26,8 +26,9 @@ class PoolWatch(Watch):
         hangs = [Hang(worker, _how(worker)) for worker in hanging.values() if not _is_gone(worker)]
         if hangs:
             self.end(hangs)
-        elif not all(worker.is_done for worker in self._workers.values()):
-            self._ended_s = None
+        elif self._ended_s is not None and not all(worker.is_done for worker in self._workers.values()):
+            # One that has been there may have taken the piece: the time for another runs once all are at rest.
+            self._ended_s = time.monotonic()
         else:
             self.give_up_where_none_came()
 

@@ -76,6 +76,10 @@ class Watch(ABC):
     def look(self) -> None:
         """Looks at the workers once; ends those that hang."""
 
+    def rest(self) -> None:
+        """There is no more work for the workers: what follows is the driver's own."""
+        self._over.set()
+
     def explain(self, error: MmdistError) -> MmdistError:
         """The error with the workers that hung, where losing them is what it is about."""
         if self._hung and isinstance(error, WorkerLostError):
@@ -161,7 +165,7 @@ def end_on_machine(hang: Hang) -> None:
 def _lost(message: str, hung: Sequence[str]) -> WorkerLostError:
     return WorkerLostError(
         message,
-        expected="a step within resources.hang_timeout_s",
+        expected="a step, a batch or a row within resources.hang_timeout_s",
         received="; ".join(hung),
-        remedy="`mmdist logs RUN` shows its stacks; `mmdist submit --resume RUN` goes on from the last checkpoint",
+        remedy="`mmdist logs RUN` shows its stacks; `mmdist submit --resume RUN` goes on with what is left",
     )

@@ -9,7 +9,7 @@ from mmdist.errors import MmdistError, StopRequestedError, WorkerLostError
 from mmdist.runtime.failures import error_from_record, error_record, unwrap
 from mmdist.runtime.logs import captured_output
 from mmdist.runtime.processes import this_worker
-from mmdist.storage import EventWriter, Store, open_store
+from mmdist.storage import EventWriter, Store, open_store, read_events
 
 __all__ = ["evaluate_entry", "failure_of", "is_regrouped", "train_entry"]
 
@@ -47,8 +47,11 @@ def train_entry(config: dict[str, Any]) -> dict[str, Any]:
 def evaluate_entry(config: dict[str, Any]) -> dict[str, Any]:
     """Evaluates a model, in a worker process of its own. Returns as `train_entry` does."""
     run = open_store(config["run_url"])
-    events = EventWriter(run, int(config["attempt"]), "worker-0.0")
-    events.write("worker-started", rank=0, world_size=1, restart=0, **this_worker())
+    attempt = int(config["attempt"])
+    # Ray does a task whose process is lost again: each has a name of its own, as those of a training have.
+    restart = sum(event.kind == "worker-started" for event in read_events(run) if event.attempt == attempt)
+    events = EventWriter(run, attempt, f"worker-0.{restart}")
+    events.write("worker-started", rank=0, world_size=1, restart=restart, **this_worker())
 
     def work() -> Any:
         from mmdist.runtime.evaluating import evaluate

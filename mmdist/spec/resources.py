@@ -24,7 +24,7 @@ class ResourcesSpec(Spec):
     cpus_per_worker: Literal["auto"] | PositiveInt = "auto"
     """CPU cores of each worker; `auto`: all of a machine's."""
     hang_timeout_s: PositiveInt = 60
-    """Seconds without a step after which a worker is ended and replaced; building and the first step, as long as they
-    use the processor, may take 5 times that."""
+    """Seconds without a step (of a prediction, a batch) after which a worker is ended and replaced; building and the
+    first step, as long as they use the processor, may take 5 times that, and so may a row of an import."""
     max_failures: NonNegativeInt = 3
     """Lost workers that are replaced before the job ends."""

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-from functools import partial
 from pathlib import Path
 
 import psutil
@@ -16,7 +15,7 @@ LIMIT_S = 12
 CHANGES = (
     *SHRUNK,
     *("--set", "name=hang"),
-    *("--set", "train.epochs=3"),
+    *("--set", "train.epochs=40"),
     *("--set", "train.global_batch_size=16"),
     *("--set", "train.checkpoint.every=5"),
     *("--set", f"resources.hang_timeout_s={LIMIT_S}"),
@@ -113,22 +112,34 @@ def test_a_run_never_hangs(demo: Demo, tmp_path: Path) -> None:
     assert saved["step"] > second["from_step"] >= stuck["step"] - 5
 
 
-@pytest.mark.timeout(400)
-def test_a_prediction_and_an_import_go_on_without_a_worker_that_is_stopped(demo: Demo, tmp_path: Path) -> None:
-    limit = ("--set", f"resources.hang_timeout_s={LIMIT_S}")
-    predict = (JOBS / "predict.yaml", "--set", f"data.input={demo.folder / 'datasets/openmoji/train'}", *limit)
-    bring_in = (JOBS / "import.yaml", "--set", f"import.output={tmp_path / 'emoji'}", *limit)
-    for name, words in (("predicting", predict), ("importing", bring_in)):
-        run = demo.folder / "runs" / name
-        command = [*MMDIST, "submit", *map(str, words), "--run-id", name]
-        process = subprocess.Popen(command, cwd=demo.folder, env=environment(), stderr=subprocess.PIPE, text=True)
-        wait_until(partial(events, run, "pool-worker-started"), "a first worker")
-        first = events(run, "pool-worker-started")[0]
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("job", "changes", "started"),
+    [
+        ("predict.yaml", ["data.input=datasets/openmoji/train"], "pool-worker-started"),
+        ("import.yaml", ["import.output=datasets/again"], "pool-worker-started"),
+        ("evaluate.yaml", ["data.input=datasets/openmoji/train"], "worker-started"),
+    ],
+)
+def test_other_jobs_go_on_without_a_worker_that_is_stopped(
+    demo: Demo, job: str, changes: list[str], started: str
+) -> None:
+    run = demo.folder / "runs" / f"stopped-{job}"
+    words = [*MMDIST, "submit", str(JOBS / job), "--run-id", run.name]
+    for change in (*changes, f"resources.hang_timeout_s={LIMIT_S}"):
+        words += ["--set", change]
+    process = subprocess.Popen(words, cwd=demo.folder, env=environment(), stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: events(run, started) or process.poll() is not None, "a first worker")
+        first = events(run, started)[0]
         os.kill(first["pid"], signal.SIGSTOP)
-        _, err = process.communicate(timeout=300)
-        assert process.returncode == 0, err
-        [hung] = events(run, "worker-hung")
-        assert (hung["pid"], hung["how"]) == (first["pid"], "silent")
-        assert re.search(rf"a worker on \S+ \(process {first['pid']}\) gave no sign of life for 1\d s", err)
-        assert "Traceback" not in err
-        assert not psutil.pid_exists(first["pid"])
+        _, err = process.communicate(timeout=400)
+    finally:
+        process.kill()
+    assert process.returncode == 0, err
+    hung = events(run, "worker-hung")[0]
+    assert (hung["pid"], hung["how"]) == (first["pid"], "silent")
+    assert re.search(rf"worker.* on \S+ \(process {first['pid']}\) gave no sign of life for \d\d s", err)
+    assert "Traceback" not in err
+    assert not psutil.pid_exists(first["pid"])
+    assert len({facts["pid"] for facts in events(run, started)}) > 1, "another came in its place, and was seen"

@@ -19,7 +19,7 @@ NEVER_S = 600.0
 class Pool:
     """Processes, one after the other, each begun when the one before has ended; and what the watch told."""
 
-    def __init__(self, folder, *hows, limit_s=LIMIT_S, renewal_s=15.0, watched_s=20.0):
+    def __init__(self, folder, *hows, limit_s=LIMIT_S, renewal_s=30.0, watched_s=90.0):
         self.run = open_store(str(folder / "run"))
         self.given_up = []
         self.ended_with = []
@@ -42,7 +42,7 @@ class Pool:
                     except subprocess.TimeoutExpired:
                         self.ended_with.append(None)
                         process.kill()
-            deadline = time.monotonic() + renewal_s + 2.0
+            deadline = time.monotonic() + (renewal_s + 15.0 if how in ("stuck", "stopped") else LIMIT_S + 6.0)
             while hows[-1] != "well" and not self.given_up and time.monotonic() < deadline:
                 time.sleep(0.1)
 
@@ -69,11 +69,11 @@ def test_where_no_other_comes_the_attempt_is_given_up(tmp_path):
 
 
 def test_one_that_ends_by_itself_does_not_hang(tmp_path):
-    pool = Pool(tmp_path, "gone", renewal_s=LIMIT_S + 5.0)
+    pool = Pool(tmp_path, "gone")
     assert (pool.ended_with, pool.events("worker-hung"), pool.given_up) == ([1], [], [])
 
 
 def test_without_a_limit_it_would_hang_on(tmp_path):
     """The control: all else is the same."""
-    pool = Pool(tmp_path, "stuck", limit_s=NEVER_S, renewal_s=0.0, watched_s=14.0)
+    pool = Pool(tmp_path, "stuck", limit_s=NEVER_S, watched_s=16.0)
     assert (pool.ended_with, pool.events("worker-hung")) == ([None], [])

@@ -65,7 +65,7 @@ def test_a_worker_that_hangs_is_ended_named_and_its_stacks_are_kept(tmp_path, wh
     assert words in hung["message"]
     assert watching.ended_with == -9
     assert "in sleep_for_ever" in watching.log.read_text() or how == "silent"
-    assert watching.log.read_text().count("in main") == 1, "the stack of the thread that hangs"
+    assert "in main" in watching.log.read_text(), "the stack of the thread that hangs"
     [error] = watching.given_up
     assert isinstance(error, WorkerLostError)
     assert error.exit_code == 6
