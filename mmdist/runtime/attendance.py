@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from mmdist.runtime.processes import this_worker
-from mmdist.storage import EventWriter, Store, open_store
+from mmdist.storage import EventWriter, open_store
 from mmdist.training.heartbeat import Heartbeat
 from mmdist.training.watchdog import Watchdog
 
@@ -29,15 +28,12 @@ class Attendance:
     is_patient: bool
     """Whether a piece may wait for storage for five times as long: for a slow disk, or requests that are repeated."""
 
-    def __call__(self) -> Any:
-        """A context manager, which yields what to call whenever the piece has come a little further."""
-        return self._attended()
-
     @contextmanager
-    def _attended(self) -> Iterator[Callable[[], None]]:
-        run, events, pid = _introduced(self.run_url, self.attempt, self.phase)
+    def __call__(self) -> Iterator[Callable[[], None]]:
+        """Yields what to call whenever the piece has come a little further."""
+        events = _introduced(self.run_url, self.attempt, self.phase)
         with (
-            Heartbeat(run, events.writer, identity={"pid": pid}, hang_timeout_s=self.hang_timeout_s) as heartbeat,
+            Heartbeat(events.run, events.writer, hang_timeout_s=self.hang_timeout_s) as heartbeat,
             Watchdog(heartbeat, events),
         ):
             heartbeat.begin(self.phase)
@@ -46,10 +42,10 @@ class Attendance:
 
 
 @cache
-def _introduced(run_url: str, attempt: int, phase: str) -> tuple[Store, EventWriter, int]:
-    """The run, and this process's own writer of events in it, after the first of them: once in a process."""
-    run, facts = open_store(run_url), this_worker()
+def _introduced(run_url: str, attempt: int, phase: str) -> EventWriter:
+    """This process's own writer of events in the run, after the first of them: once in a process."""
+    facts = this_worker()
     name = hashlib.sha256(f"{facts['machine']}/{facts['pid']}/{facts['process_started']}".encode()).hexdigest()[:12]
-    events = EventWriter(run, attempt, f"{phase}-{name}")
+    events = EventWriter(open_store(run_url), attempt, f"{phase}-{name}")
     events.write(STARTED, phase=phase, **facts)
-    return run, events, facts["pid"]
+    return events

@@ -1,6 +1,5 @@
 """Evaluates a run's model over a dataset, inside a worker process: the body of an `evaluate` job."""
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -58,9 +57,8 @@ def evaluate(run: Store, model_run: Store, events: EventWriter) -> dict[str, Any
     info = artifact.info
     dataset = open_dataset(job.data.input, job.data.cache)
     columns = columns_for_model(job.data.columns, info, dataset, label=info.task.has_label)
-    identity, limit_s = {"pid": os.getpid()}, job.resources.hang_timeout_s
     with (
-        Heartbeat(run, "worker-0", identity=identity, hang_timeout_s=limit_s) as heartbeat,
+        Heartbeat(run, "worker-0", hang_timeout_s=job.resources.hang_timeout_s) as heartbeat,
         Watchdog(heartbeat, events),
     ):
         heartbeat.begin("build")

@@ -1,6 +1,7 @@
 """Tells others every second what this worker does and for how long it may, and looks whether it is asked to stop."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -43,7 +44,8 @@ class Heartbeat:
     Args:
         run: The run.
         worker: Name of the live note.
-        identity: What tells this process from those that wrote the note before it.
+        identity: What tells this process from those that wrote the note before it. Its id, which the driver knows it
+            by, is always said.
         hang_timeout_s: Seconds that a step may take.
         regroup_request: File in the run directory that asks this group to end at its next checkpoint, to make room
             for a larger one; None where nobody will ask.
@@ -60,7 +62,7 @@ class Heartbeat:
     ) -> None:
         self._run = run
         self._worker = worker
-        self._identity = dict(identity or {})
+        self._identity = {"pid": os.getpid(), **(identity or {})}
         self._hang_timeout_s = hang_timeout_s
         self._note: dict[str, Any] = {"phase": "start"}
         self._doing: str | None = None

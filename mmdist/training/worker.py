@@ -67,7 +67,7 @@ def train_worker(config: Mapping[str, Any]) -> dict[str, Any]:
     from mmdist.training.watchdog import Watchdog
 
     limit_s = worker.job.resources.hang_timeout_s
-    identity = {"attempt": worker.attempt, "restart": worker.restart, "pid": os.getpid()}
+    identity = {"attempt": worker.attempt, "restart": worker.restart}
     with (
         Heartbeat(
             worker.run,

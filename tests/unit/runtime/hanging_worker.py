@@ -42,9 +42,8 @@ def main() -> None:
     run = open_store(url)
     events = EventWriter(run, 1, "worker-0.0")
     events.write("worker-started", rank=0, world_size=1, restart=0, **this_process())
-    identity = {"pid": os.getpid()}
     with (
-        Heartbeat(run, "worker-0", identity=identity, hang_timeout_s=limit_s) as heartbeat,
+        Heartbeat(run, "worker-0", hang_timeout_s=limit_s) as heartbeat,
         Watchdog(heartbeat, events),
     ):
         heartbeat.begin("build")
